@@ -27,7 +27,7 @@ def compiled(
     profiles: list[dict[str, Any]] | None = None,
 ) -> snapshot.Compiled:
     written = room.changed(policy or room.policy(), metadata__uid="p")
-    resources = compilation.WrittenResources(
+    resources = compilation.CompilationInput(
         (v1alpha1.DecisionPolicy.read(written),),
         tuple(v1alpha1.Device.read(device) for device in devices or [one_device()]),
         tuple(v1alpha1.DeviceProfile.read(profile) for profile in profiles or [room.profile()]),
@@ -163,7 +163,7 @@ class Counted:
         monkeypatch.setattr(compilation, "compiled", counted)
 
 
-def many(count: int, **changed: int) -> compilation.WrittenResources:
+def many(count: int, **changed: int) -> compilation.CompilationInput:
     """So many rooms with a policy of its own each; `changed` gives generations by name."""
 
     def written(document: dict[str, Any], name: str) -> dict[str, Any]:
@@ -182,7 +182,7 @@ def many(count: int, **changed: int) -> compilation.WrittenResources:
             written(room.policy(), name), spec__deviceSelector={"matchLabels": {"room": number}}
         )
 
-    return compilation.WrittenResources(
+    return compilation.CompilationInput(
         tuple(v1alpha1.DecisionPolicy.read(policy(f"policy-{at}")) for at in range(count)),
         tuple(v1alpha1.Device.read(written(room.device(), f"room-{at}")) for at in range(count)),
         (v1alpha1.DeviceProfile.read(first(room.profile())),),
@@ -285,7 +285,7 @@ WORLDS = strategies.lists(
 
 def written_world(
     at: int, world: tuple[Sequence[Any], Sequence[Any], Any, bool]
-) -> compilation.WrittenResources:
+) -> compilation.CompilationInput:
     """A world of a sequence; each state of an object that differs has a generation of its own."""
     devices, policies, profile, has_model = world
 
@@ -302,7 +302,7 @@ def written_world(
             },
         )
 
-    return compilation.WrittenResources(
+    return compilation.CompilationInput(
         tuple(
             v1alpha1.DecisionPolicy.read(made(base, number, change))
             for number, (base, change) in enumerate(

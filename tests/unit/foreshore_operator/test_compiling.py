@@ -19,10 +19,10 @@ from foreshore_planner import snapshot
 NAME = ("hq", "ventilate")
 
 
-def written(*policies: v1alpha1.DecisionPolicy) -> compilation.WrittenResources:
+def written(*policies: v1alpha1.DecisionPolicy) -> compilation.CompilationInput:
     seen = build.world()
     chosen = policies or seen.policies
-    return compilation.WrittenResources(
+    return compilation.CompilationInput(
         chosen, seen.devices, seen.profiles, seen.models, seen.versions
     )
 

@@ -71,7 +71,7 @@ def test_a_policy_that_cannot_be_compiled_says_so_and_the_next_one_is(
     seen = build.world(policies=(build.policy("bad", latencyBudget="111ms"), build.policy("good")))
     for _ in range(2):
         answers = compiler.compile_all(
-            compilation.WrittenResources(
+            compilation.CompilationInput(
                 seen.policies, seen.devices, seen.profiles, seen.models, seen.versions
             )
         )

@@ -31,7 +31,7 @@ SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
-class WrittenResources:
+class CompilationInput:
     """What people have written, as far as it goes into compiling."""
 
     policies: tuple[v1alpha1.DecisionPolicy, ...]
@@ -42,7 +42,7 @@ class WrittenResources:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CompilationAnswer:
     """What compiling said, and of which policy and what else."""
 
     version: Hashable
@@ -76,7 +76,7 @@ class Compiler:
     defects: defects.Defects = field(default_factory=defects.Defects)
     clock: Callable[[], float] = time.thread_time
     """Seconds of processor time of this thread: expressions are timed."""
-    answers: dict[Name, Answer] = field(default_factory=dict)
+    answers: dict[Name, CompilationAnswer] = field(default_factory=dict)
     _policies: dict[Name, v1alpha1.DecisionPolicy] = field(default_factory=dict)
     _models: dict[Name, v1alpha1.Model] = field(default_factory=dict)
     _versions: dict[Name, v1alpha1.ModelVersion] = field(default_factory=dict)
@@ -86,7 +86,7 @@ class Compiler:
     _concerned: dict[Name, None] = field(default_factory=dict)
     """Policies to be compiled because something that they read or select has changed."""
 
-    def compile_all(self, written: WrittenResources) -> Mapping[Name, snapshot.Compiled]:
+    def compile_all(self, written: CompilationInput) -> Mapping[Name, snapshot.Compiled]:
         """What compiling says about each policy, by (namespace, name)."""
         self.update(written)
         self.work(math.inf)
@@ -97,7 +97,7 @@ class Compiler:
         """Policies that are still to be compiled."""
         return len(self._edited) + len(self._concerned)
 
-    def update(self, written: WrittenResources) -> None:
+    def update(self, written: CompilationInput) -> None:
         """Take what is written now, and find the policies whose answer it may change."""
         policies = _by_name(written.policies)
         for gone in self._policies.keys() - policies.keys():
@@ -140,10 +140,12 @@ class Compiler:
             )
             mark = case.mark
             if before is None or before.mark != mark:
-                self.answers[name] = Answer(version, mark, compiled(case, self.clock))
+                self.answers[name] = CompilationAnswer(version, mark, compiled(case, self.clock))
         except Exception as error:  # noqa: BLE001 - the policy's own problem, noted
             self.defects.note(decision_policy.kind, *name, error, "compiling it")
-            self.answers[name] = Answer(version, None, _not_compiled(decision_policy, error))
+            self.answers[name] = CompilationAnswer(
+                version, None, _not_compiled(decision_policy, error)
+            )
 
     def _of_models(
         self,
@@ -180,7 +182,7 @@ class Compiler:
 
 
 def answers_for(
-    policies: Iterable[v1alpha1.DecisionPolicy], answers: Mapping[Name, Answer]
+    policies: Iterable[v1alpha1.DecisionPolicy], answers: Mapping[Name, CompilationAnswer]
 ) -> Iterator[tuple[Name, snapshot.Compiled]]:
     """Yield what compiling says of each policy as it is written now.
 

@@ -49,13 +49,13 @@ class Compilations:
         self._compiler = compiler
         self._on_answered = on_answered
         self._clock = clock
-        self._written: compilation.WrittenResources | None = None
-        self._answers: Mapping[compilation.Name, compilation.Answer] = {}
+        self._written: compilation.CompilationInput | None = None
+        self._answers: Mapping[compilation.Name, compilation.CompilationAnswer] = {}
         self._offered = asyncio.Event()
         self._settled = asyncio.Event()
         self._whole = asyncio.Event()
 
-    def offer(self, written: compilation.WrittenResources) -> None:
+    def offer(self, written: compilation.CompilationInput) -> None:
         """Take what is written now; the same again costs nothing."""
         if self._written is None or not _is_identical(written, self._written):
             self._written = written
@@ -119,15 +119,15 @@ class Compilations:
 
 
 def _advanced(
-    compiler: compilation.Compiler, written: compilation.WrittenResources
-) -> Mapping[compilation.Name, compilation.Answer]:
+    compiler: compilation.Compiler, written: compilation.CompilationInput
+) -> Mapping[compilation.Name, compilation.CompilationAnswer]:
     compiler.update(written)
     compiler.work(SLICE)
     return dict(compiler.answers)
 
 
 def _is_identical(
-    written: compilation.WrittenResources, before: compilation.WrittenResources
+    written: compilation.CompilationInput, before: compilation.CompilationInput
 ) -> bool:
     """Whether nothing was written since, by identity: mirrors keep objects until they change."""
     return all(

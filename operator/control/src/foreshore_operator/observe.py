@@ -45,9 +45,9 @@ def observe(
     )
 
 
-def written_resources(seen: store.ClusterMirrors) -> compilation.WrittenResources:
+def written_resources(seen: store.ClusterMirrors) -> compilation.CompilationInput:
     """What people have written, as far as it goes into compiling."""
-    return compilation.WrittenResources(
+    return compilation.CompilationInput(
         policies=tuple(seen.all_of(v1alpha1.DecisionPolicy)),
         devices=tuple(seen.all_of(v1alpha1.Device)),
         profiles=tuple(seen.all_of(v1alpha1.DeviceProfile)),

@@ -93,7 +93,7 @@ class StatusWriter(Protocol):
         """Write it, once."""
 
 
-class Stage(Enum):
+class QueueStage(Enum):
     """Where an entry is; see the module."""
 
     UNJUDGED = auto()
@@ -111,7 +111,7 @@ class QueueEntry:
     """When the object came into the queue."""
     number: int
     """Tells this entry from an earlier one of the same object."""
-    stage: Stage = Stage.UNJUDGED
+    stage: QueueStage = QueueStage.UNJUDGED
     is_bad: bool = False
     attempts: int = 0
     not_before: float = 0.0
@@ -165,8 +165,8 @@ class StatusQueue:
                 continue  # the same again neither shortens a wait nor counts as a change
             entry.queued = queued
             entry.not_before = 0.0
-            if entry.stage is not Stage.WRITING:
-                entry.stage = Stage.UNJUDGED
+            if entry.stage is not QueueStage.WRITING:
+                entry.stage = QueueStage.UNJUDGED
                 self._unjudged[queued.key] = None
         if self._unjudged:
             self._quiet.clear()
@@ -216,7 +216,7 @@ class StatusQueue:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 await self._quiet.wait()
-        left = sum(entry.stage is not Stage.WAITING for entry in self._entries.values())
+        left = sum(entry.stage is not QueueStage.WAITING for entry in self._entries.values())
         if left:
             log.info("%d statuses are left for the next leader to say", left)
         return left == 0
@@ -241,8 +241,8 @@ class StatusQueue:
         while self._waiting and self._waiting[0][0] <= now:
             _, number, key = heapq.heappop(self._waiting)
             entry = self._entries.get(key)
-            if entry is not None and entry.number == number and entry.stage is Stage.WAITING:
-                entry.stage = Stage.UNJUDGED
+            if entry is not None and entry.number == number and entry.stage is QueueStage.WAITING:
+                entry.stage = QueueStage.UNJUDGED
                 self._unjudged[key] = None
         while self._unjudged and self._is_free():
             key = next(iter(self._unjudged))
@@ -267,21 +267,23 @@ class StatusQueue:
         if wait > 0:
             self._postpone(entry, wait)
             return
-        entry.stage, entry.is_bad = Stage.DUE, due.is_bad
+        entry.stage, entry.is_bad = QueueStage.DUE, due.is_bad
         heapq.heappush(self._due, _rank(entry))
         if len(self._due) > 2 * len(self._entries) + 64:
-            self._due = [_rank(kept) for kept in self._entries.values() if kept.stage is Stage.DUE]
+            self._due = [
+                _rank(kept) for kept in self._entries.values() if kept.stage is QueueStage.DUE
+            ]
             heapq.heapify(self._due)
 
     def _postpone(self, entry: QueueEntry, wait: float) -> None:
         moment = self._clock() + wait
-        entry.stage, entry.not_before = Stage.WAITING, moment
+        entry.stage, entry.not_before = QueueStage.WAITING, moment
         heapq.heappush(self._waiting, (moment, entry.number, entry.queued.key))
         if len(self._waiting) > 2 * len(self._entries) + 64:
             self._waiting = [
                 (kept.not_before, kept.number, kept.queued.key)
                 for kept in self._entries.values()
-                if kept.stage is Stage.WAITING
+                if kept.stage is QueueStage.WAITING
             ]
             heapq.heapify(self._waiting)
 
@@ -290,9 +292,9 @@ class StatusQueue:
         while self._due and len(self._writing) < CONCURRENCY and self._is_free():
             rank = heapq.heappop(self._due)
             entry = self._entries.get(rank[-1])
-            if entry is None or entry.stage is not Stage.DUE or _rank(entry) != rank:
+            if entry is None or entry.stage is not QueueStage.DUE or _rank(entry) != rank:
                 continue
-            entry.stage = Stage.WRITING
+            entry.stage = QueueStage.WRITING
             task = asyncio.create_task(self._write(entry), name="status")
             self._writing[task] = entry.queued.key
             task.add_done_callback(self._ended)
@@ -321,7 +323,7 @@ class StatusQueue:
         if self._entries.get(queued.key) is not entry:
             return  # dropped meanwhile
         if entry.queued is not queued:
-            entry.stage, entry.attempts = Stage.UNJUDGED, 0
+            entry.stage, entry.attempts = QueueStage.UNJUDGED, 0
             self._unjudged[queued.key] = None
         elif wait == 0.0:
             del self._entries[queued.key]
