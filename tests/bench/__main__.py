@@ -15,6 +15,7 @@ kills      agents killed at random, and what was lost
 intake     Kopf beside the own informer as the eyes for Devices, at a real API server
 takeover   operators that lead killed and paused: seconds to the next write, what the paused wrote
 placement  the placement engine beside exact solvers and plain schedulers, at full size
+writes     a lost node's writes while ten thousand statuses are being written, and as many bare
 failover   on a real cluster: updates, nodes killed (left out with --skip-cluster)
 """
 
@@ -47,6 +48,7 @@ REPORTED: Final[dict[str, tuple[bool, dict[str, Any]]]] = {
     "intake": (True, {}),
     "takeover": (True, {"kills": 5, "pauses": 10}),
     "placement": (False, {}),
+    "writes": (False, {}),
     "failover": (False, {}),
 }
 """Parts that print their own report: whether it works in a folder, and its arguments."""

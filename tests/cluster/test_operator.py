@@ -15,6 +15,7 @@ from builders import room
 from foreshore_api import v1alpha1
 from foreshore_api.wire import assignment, report
 from foreshore_kube import api, config, epochs, kinds
+from foreshore_operator import main, statuses
 from harness import apiserver as plain
 from harness import charts, process, tools
 from operator_world import Hub, Json, Kubelets, World
@@ -408,6 +409,41 @@ async def test_without_the_hub_no_right_is_granted(world: World) -> None:
         await world.until_held("room-301", "edge-1")
 
 
+async def test_a_device_that_is_applied_and_granted_has_its_status_written_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statuses, "FIRST_WAITS", 60.0)  # a busy machine may need longer to grant
+    async with world.operator() as running:
+        await world.apply_example()
+        await settled(world)
+        await world.until_condition(v1alpha1.Device, "room-301", "Ready", "True", "Delivered")
+        await asyncio.sleep(2.0)
+        assert written(running, "Status") == 1.0
+        assert written(running, "Urgent") == 1.0, "the grant"
+
+
+async def test_a_hub_that_goes_away_and_comes_back_is_no_write_of_a_device(world: World) -> None:
+    await world.apply_example()
+    async with world.operator() as running:
+        await settled(world)
+        await world.until_condition(v1alpha1.Device, "room-301", "Ready", "True", "Delivered")
+        await asyncio.sleep(1.0)
+        before = written(running, "Status")
+        world.hub.is_down = True
+        await world.until_condition(v1alpha1.Site, "hq", "Connected", "Unknown", "HubUnreachable")
+        world.hub.is_down = False
+        await world.until_condition(v1alpha1.Site, "hq", "Connected", "True", "AgentConnected")
+        await asyncio.sleep(1.0)
+        assert written(running, "Status") == before
+
+
+def written(running: main.Operator, lane: str) -> float | None:
+    """How often the operator has written a Device in a lane."""
+    labels = {"lane": lane, "kind": "Device", "result": "Written"}
+    registry = running.metrics.registry
+    return registry.get_sample_value("foreshore_operator_writes_total", labels)
+
+
 async def test_a_policy_that_does_not_compile_is_stalled_and_its_replicas_stay(
     world: World,
 ) -> None:
@@ -514,7 +550,7 @@ async def test_readiness_is_told_and_writes_are_counted(world: World) -> None:
         page = await asyncio.to_thread(fetch, f"http://127.0.0.1:{port}/metrics")
         ready = await asyncio.to_thread(fetch, f"http://127.0.0.1:{port}/readyz")
 
-    assert 'foreshore_operator_writes_total{kind="Pod",result="Written"} 1.0' in page
+    assert 'foreshore_operator_writes_total{kind="Pod",lane="Urgent",result="Written"} 1.0' in page
     assert "foreshore_operator_leader 1.0" in page
     assert ready == "ok\n"
 

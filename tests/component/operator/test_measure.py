@@ -144,3 +144,29 @@ async def test_a_right_given_back_is_urgent_news_and_a_report_is_not() -> None:
             await hub.refresh()
 
     assert news == [False, False, True]
+
+
+async def test_a_hub_that_comes_back_is_news_although_it_says_what_it_said_before() -> None:
+    answers: list[web.Response | None] = [web.Response(body=fleet(7).encode()), None]
+    news: list[int] = []
+    asked = 0
+
+    async def handler(_: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        answer = answers.pop(0) if answers else web.Response(body=fleet(7).encode())
+        return web.Response(status=503) if answer is None else answer
+
+    async with (
+        door(handler) as url,
+        measure.HubEvidence(
+            url, ca=None, token_file=None, on_news=lambda _urgent: news.append(asked)
+        ) as hub,
+    ):
+        task = asyncio.create_task(hub.run())
+        async with asyncio.timeout(10):
+            while asked < 4:  # noqa: ASYNC110 (another task fills it)
+                await asyncio.sleep(0.01)
+        task.cancel()
+    assert 2 in news, "it is away"
+    assert 3 in news, "it is back"

@@ -222,6 +222,20 @@ def test_an_unreachable_hub_is_said_of_the_site_and_not_of_each_device() -> None
     ]
 
 
+def test_a_device_is_not_shown_as_connected_while_its_site_hears_no_hub() -> None:
+    unknown = [condition("Connected", "Unknown", "HubUnreachable"), condition("Ready", "True")]
+    site = changed(recorded.find("well", "Site", "hq"), conditions=unknown)
+    room = recorded.find("well", "Device", "room-301")
+    at = [column.key for column in section("devices").columns].index("connected")
+    (heard,) = status.look(recorded.Server("hq", [room])).rows["devices"]
+    (unheard,) = status.look(recorded.Server("hq", [site, room])).rows["devices"]
+    assert (heard.facts[at], unheard.facts[at]) == ("True", "Unknown")
+
+
+def section(key: str) -> fleet.Section[Any]:
+    return next(section for section in fleet.SECTIONS if section.key == key)
+
+
 def test_an_unreachable_hub_is_said_of_a_device_whose_site_is_not_looked_at() -> None:
     unknown = [condition("Connected", "Unknown", "HubUnreachable"), condition("Ready", "True")]
     room = changed(recorded.find("well", "Device", "room-301"), conditions=unknown)

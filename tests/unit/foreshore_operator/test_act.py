@@ -1,5 +1,9 @@
 """What becomes of a plan at the API server, as far as the next pass has to know it."""
 
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
 import pytest
@@ -7,7 +11,7 @@ import pytest
 from builders import planning as build
 from foreshore_api import meta
 from foreshore_kube import api, apply, kinds
-from foreshore_operator import act, defects, events, metrics, pods, store
+from foreshore_operator import act, defects, events, metrics, pods, status_queue, store
 from foreshore_planner import plan as planning
 from foreshore_planner import snapshot
 
@@ -20,8 +24,15 @@ class FakeKube:
     def __init__(self) -> None:
         self.failures: dict[str, Exception] = {}
         self.made: list[str] = []
+        self.statuses: list[str] = []
+        self.on_write: Callable[[], None] = lambda: None
 
-    async def apply(self, _kind: kinds.ResourceKind, document: api.Json, **_: Any) -> api.Json:
+    async def apply(self, kind: kinds.ResourceKind, document: api.Json, **options: Any) -> api.Json:
+        self.on_write()
+        if kind.kind in self.failures:
+            raise self.failures[kind.kind]
+        if options.get("subresource"):
+            self.statuses.append(document["metadata"]["name"])
         return document
 
     async def create(self, kind: kinds.ResourceKind, document: api.Json, **_: Any) -> api.Json:
@@ -59,20 +70,45 @@ class FakeStore:
         return ()
 
 
+class Offered:
+    """A queue that only remembers what it was offered, and whether it stood back."""
+
+    def __init__(self) -> None:
+        self.keys: list[status_queue.ObjectName] = []
+        self.is_standing_back = False
+
+    def offer(self, statuses: Iterable[status_queue.QueuedStatus]) -> None:
+        self.keys += [queued.key for queued in statuses]
+
+    @contextlib.contextmanager
+    def stand_back(self) -> Iterator[None]:
+        self.is_standing_back = True
+        yield
+        self.is_standing_back = False
+
+
+class Recorded(list[events.ObjectEvent]):
+    def record(self, event: events.ObjectEvent) -> None:
+        self.append(event)
+
+
 class Rig:
     def __init__(self) -> None:
         first = build.world()
         self.seen = build.applied(first, planning.plan(first))
-        self.kube, self.time = FakeKube(), 0.0
+        self.kube, self.time, self.recorder = FakeKube(), 0.0, Recorded()
         self.store = FakeStore(self.seen)
         writer = apply.Writer(cast(api.KubeApi, self.kube), Leader(), clock=lambda: self.time)
+        figures, met = metrics.Metrics(), defects.Defects(lambda _kind: None)
+        self.offered = Offered()
         self.act = act.Act(
             writer,
+            cast(status_queue.StatusQueue, self.offered),
             cast(store.ClusterMirrors, self.store),
-            metrics.Metrics(),
+            figures,
             "image",
-            cast(events.EventRecorder, None),
-            defects.Defects(lambda _kind: None),
+            cast(events.EventRecorder, self.recorder),
+            met,
         )
 
     async def carry_out(self, seen: snapshot.Snapshot | None = None) -> float | None:
@@ -145,3 +181,56 @@ async def test_an_endless_answer_is_kept_within_bounds(rig: Rig, pod: tuple[str,
     rig.kube.failures["Pod"] = api.RejectedError(403, "x" * 1_000_000)
     await rig.carry_out()
     assert len(rig.act.refusals[pod]) <= 512
+
+
+async def test_statuses_are_queued_and_never_written_by_a_pass(rig: Rig) -> None:
+    await rig.carry_out()
+    assert ("Site", "hq", "hq") in rig.offered.keys
+    assert ("DecisionPolicy", "hq", "ventilate") in rig.offered.keys
+    assert rig.kube.statuses == []
+
+
+def granting() -> planning.Plan:
+    made = planning.plan(build.world())
+    assert [grant.device for grant in made.grants] == ["room-301"]
+    return made
+
+
+async def test_a_device_that_was_granted_just_now_says_nothing_before_its_grant_came_back(
+    rig: Rig,
+) -> None:
+    await rig.act.carry_out(granting())
+    assert rig.kube.statuses == ["room-301"], "the grant itself"
+    assert ("Device", "hq", "room-301") not in rig.offered.keys
+
+
+async def test_a_device_whose_grant_did_not_get_through_says_what_is_so(rig: Rig) -> None:
+    rig.kube.failures["Device"] = api.ConflictError(409, "it has changed")
+    await rig.act.carry_out(granting())
+    assert ("Device", "hq", "room-301") in rig.offered.keys
+
+
+async def test_statuses_stand_back_while_urgent_writes_are_under_way(rig: Rig) -> None:
+    seen: list[bool] = []
+    rig.kube.on_write = lambda: seen.append(rig.offered.is_standing_back)
+    await rig.carry_out()
+    assert seen
+    assert all(seen)
+    assert not rig.offered.is_standing_back
+
+
+async def test_a_thousand_objects_with_nothing_to_write_leave_the_loop_to_others(rig: Rig) -> None:
+    made = planning.plan(rig.seen)
+    many = dataclasses.replace(made, placements=made.placements * 1000)
+    turns = 0
+
+    async def neighbour() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(neighbour())
+    await rig.act.carry_out(many)
+    beside.cancel()
+    assert turns > 1000 / act.SLICE

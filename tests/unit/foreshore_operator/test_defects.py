@@ -1,5 +1,6 @@
 """A defect of ours about one object: counted each time, logged once, and nobody else's matter."""
 
+import asyncio
 import logging
 from typing import Any, cast
 
@@ -8,7 +9,16 @@ import pytest
 from builders import planning as build
 from foreshore_decision import policy
 from foreshore_kube import apply
-from foreshore_operator import act, compilation, defects, events, metrics, store
+from foreshore_operator import (
+    act,
+    compilation,
+    defects,
+    events,
+    metrics,
+    status_queue,
+    statuses,
+    store,
+)
 from foreshore_planner import plan as planning
 
 
@@ -61,7 +71,9 @@ def test_a_policy_that_cannot_be_compiled_says_so_and_the_next_one_is(
     seen = build.world(policies=(build.policy("bad", latencyBudget="111ms"), build.policy("good")))
     for _ in range(2):
         answers = compiler.compile_all(
-            seen.policies, seen.devices, seen.profiles, seen.models, seen.versions
+            compilation.CompilationInput(
+                seen.policies, seen.devices, seen.profiles, seen.models, seen.versions
+            )
         )
     assert answers["hq", "good"].problem is None
     problem = answers["hq", "bad"].problem
@@ -84,7 +96,7 @@ class FakeWriter:
         if name == self._unthought:
             raise Surprise
         self.applied.append((kind.kind, name))
-        return apply.WriteResult.UNCHANGED
+        return apply.WriteResult.WRITTEN
 
 
 class FakeStore:
@@ -100,19 +112,26 @@ class FakeStore:
         return ()
 
 
+class Silent:
+    def record(self, _: Any) -> None:
+        """Nobody reads events here."""
+
+
 async def test_an_object_that_cannot_be_written_stops_no_other() -> None:
     counted = Counted()
     writer = FakeWriter("room-301")
-    acting = act.Act(
-        cast(apply.Writer, writer),
-        cast(store.ClusterMirrors, FakeStore()),
-        metrics.Metrics(),
-        "image",
-        cast(events.EventRecorder, None),
-        counted.defects,
+    cast_writer, seen = cast(apply.Writer, writer), cast(store.ClusterMirrors, FakeStore())
+    recorder = cast(events.EventRecorder, Silent())
+    figures = metrics.Metrics()
+    queue = status_queue.StatusQueue(
+        statuses.Statuses(cast_writer, seen, recorder), figures, counted.defects
     )
+    acting = act.Act(cast_writer, queue, seen, figures, "image", recorder, counted.defects)
     made = planning.plan(build.world())
     await acting.carry_out(made)
+    lane = asyncio.create_task(queue.run())
+    assert await queue.drained(5.0)
+    lane.cancel()
     assert ("DecisionPolicy", "ventilate") in writer.applied
     assert ("Site", "hq") in writer.applied
     assert set(counted.kinds) == {"Device"}

@@ -55,7 +55,7 @@ def test_a_profile_that_contradicts_itself_is_stalled_with_field_and_remedy() ->
 def test_a_device_that_lacks_a_parameter_of_its_topics_says_which() -> None:
     devices = (device("plug-1", **plug("Hall 1")), device("plug-2"))
     made = planning.plan(build.world(profiles=(STOCK,), devices=devices))
-    assert of(made, "Device", "plug-1")[0] == ("True", "Delivered")
+    assert of(made, "Device", "plug-1")[0] == ("True", "AwaitingDelivery")
     condition, message = of(made, "Device", "plug-2")
     assert condition == ("False", "Invalid")
     assert message.startswith("spec.parameters[called]: ")
@@ -83,8 +83,8 @@ def test_two_devices_on_one_topic_of_an_action_are_one_actuator() -> None:
     condition, message = of(made, "Device", "plug-2")
     assert condition == ("False", "EndpointConflict")
     assert "Device hq/plug-1 already listens on z/Hall 1/set of this broker" in message
-    assert of(made, "Device", "plug-1")[0] == ("True", "Delivered")
-    assert of(made, "Device", "plug-3")[0] == ("True", "Delivered")
+    assert of(made, "Device", "plug-1")[0] == ("True", "AwaitingDelivery")
+    assert of(made, "Device", "plug-3")[0] == ("True", "AwaitingDelivery")
 
 
 def test_a_device_in_conflict_takes_no_topic_from_a_younger_one() -> None:
@@ -105,7 +105,7 @@ def test_a_device_in_conflict_takes_no_topic_from_a_younger_one() -> None:
     )
     made = planning.plan(build.world(profiles=(profile,), devices=devices))
     assert [of(made, "Device", name)[0][1] for name in "abc"] == [
-        "Delivered", "EndpointConflict", "Delivered",
+        "AwaitingDelivery", "EndpointConflict", "AwaitingDelivery",
     ]  # fmt: skip
 
 

@@ -54,7 +54,9 @@ def test_a_device_that_nobody_fences_says_what_that_risks_and_how_to_end_it() ->
     message = build.message(made, *DEVICE, "Unfenced")
     assert "two agents may command it at once" in message
     assert conditions.Reason.NO_FENCE.remedy in message
-    assert build.condition(made, *DEVICE, "Ready") == ("True", "Delivered"), "it informs only"
+    assert build.condition(made, *DEVICE, "Ready") == ("True", "AwaitingDelivery"), (
+        "it informs only"
+    )
 
 
 @pytest.mark.parametrize("guards", [CHECKED, {}, {"epoch": "Checked"}])

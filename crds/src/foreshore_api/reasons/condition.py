@@ -41,6 +41,10 @@ class ConditionReason(ReasonEnum):
         "The spec contradicts itself; the message names the field.",
         "correct the field that the message names",
     )
+    COMPILING = (
+        "Compiling",
+        "The policy's expressions are being compiled; what runs for it stays as it is until then.",
+    )
     COMPILE_FAILED = (
         "CompileFailed",
         "An expression or a type does not compile; the last policy that did stays in force.",

@@ -100,7 +100,31 @@ OPERATOR_PASS_SECONDS: Final = Metric(
     "foreshore_operator_pass_seconds", "histogram", (), "Length of a planning pass."
 )
 OPERATOR_WRITES: Final = Metric(
-    "foreshore_operator_writes_total", "counter", ("kind", "result"), "Writes to the API server."
+    "foreshore_operator_writes_total",
+    "counter",
+    ("lane", "kind", "result"),
+    "Writes to the API server, by lane: Urgent, or Status for what is written in the background.",
+)
+OPERATOR_STATUS_QUEUE: Final = Metric(
+    "foreshore_operator_status_queue", "gauge", (), "Objects whose status waits to be written."
+)
+OPERATOR_STATUS_AGE: Final = Metric(
+    "foreshore_operator_status_queue_oldest_seconds",
+    "gauge",
+    (),
+    "How long the first of the statuses that wait has waited.",
+)
+OPERATOR_STATUS_RETRIES: Final = Metric(
+    "foreshore_operator_status_retries_total",
+    "counter",
+    (),
+    "Statuses that did not get through and are tried again.",
+)
+OPERATOR_LOOP_STALL: Final = Metric(
+    "foreshore_operator_loop_stall_seconds",
+    "histogram",
+    (),
+    "How late the event loop came to its own timer, measured all the time.",
 )
 OPERATOR_HEALED: Final = Metric(
     "foreshore_operator_intake_healed_total",

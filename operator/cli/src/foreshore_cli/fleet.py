@@ -131,10 +131,28 @@ class StatusReport:
             for note in row.notes
         }
         devices = _unfenced_once(
-            replace(row, notes=tuple(note for note in row.notes if not _is_of(row, note, causes)))
+            replace(
+                _as_heard(row, causes),
+                notes=tuple(note for note in row.notes if not _is_of(row, note, causes)),
+            )
             for row in self.rows.get("devices", ())
         )
         return replace(self, rows={**self.rows, "devices": devices} if devices else self.rows)
+
+
+def _as_heard(row: ObjectRow, causes: set[tuple[str, str | None, str]]) -> ObjectRow:
+    """Show no device as connected while its site says that nobody hears its agents.
+
+    The Device keeps what was last known of it; that the hub is away is one condition of the Site.
+    """
+    if (row.namespace, row.site, conditions.Reason.HUB_UNREACHABLE.value) not in causes:
+        return row
+    columns = next(section.columns for section in SECTIONS if section.key == "devices")
+    facts = (
+        UNKNOWN.value if column.value is _connected and fact is not None else fact
+        for column, fact in zip(columns, row.facts, strict=True)
+    )
+    return replace(row, facts=tuple(facts))
 
 
 def _is_of(row: ObjectRow, note: Note, causes: set[tuple[str, str | None, str]]) -> bool:

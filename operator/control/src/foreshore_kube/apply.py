@@ -1,8 +1,9 @@
 """Writes: no-ops skipped, paced, only while leading, stamped with the leader's epoch.
 
-The operator's `act` is the caller. A write is tried once; what did not get through is found and
-written again by the next pass, which is the level trigger. Destructive writes all go through
-`Writer.delete`, which reads the live object again and carries its uid and resourceVersion.
+The operator's `act` and `statuses` are the callers, each with a writer and a pace of its own. A
+write is tried once; what did not get through is found and written again by the next pass, which is
+the level trigger, or by the queue of statuses. Destructive writes all go through `Writer.delete`,
+which reads the live object again and carries its uid and resourceVersion.
 """
 
 from __future__ import annotations
@@ -75,6 +76,12 @@ class WritePace:
     burst: float = 200.0
     timeout: float = 2.0
     """Seconds a write may take: the election's `write_timeout`, or a stale leader could land it."""
+
+
+URGENT_PACE = WritePace(concurrency=16, per_second=200.0, burst=400.0)
+"""Of what a pass waits for: a thousand first grants are out within five seconds."""
+STATUS_PACE = WritePace(concurrency=8, per_second=150.0, burst=150.0)
+"""Of statuses: a thousand within seven seconds, and never more than half of what may be urgent."""
 
 
 @dataclass(slots=True)

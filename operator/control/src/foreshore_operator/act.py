@@ -1,8 +1,9 @@
-"""A plan, written: rights first, then what pods need, pods, what is superseded, status.
+"""A plan, written: rights first, then placements, pods and what they read, what is superseded.
 
-Everything is server-side apply by a field manager of its own concern, skipped when nothing changes,
-and tried once: what did not get through is planned again by the next pass. Specs of objects that
-people own are never written.
+These are urgent, and a pass waits for them. Everything is server-side apply by a field manager of
+its own concern, skipped when nothing changes, and tried once: what did not get through is planned
+again by the next pass. Specs of objects that people own are never written. Statuses only go into
+the queue of `status_queue`, which writes them in the background.
 """
 
 from __future__ import annotations
@@ -10,26 +11,30 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import datetime
+import functools
+import itertools
 import logging
-import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Set
 from dataclasses import dataclass
-from typing import Any
 
-from foreshore_api import meta, printable, v1alpha1
+from foreshore_api import printable, v1alpha1
 from foreshore_api.reasons import placement as reasons
 from foreshore_kube import api, apply, kinds
-from foreshore_operator import defects, events, manifests, metrics, store
+from foreshore_operator import (
+    defects,
+    events,
+    manifests,
+    metrics,
+    status_queue,
+    statuses,
+    store,
+)
 from foreshore_planner import plan as planning
 from foreshore_planner import snapshot, succession
 from foreshore_planner.placement import case
 
 log = logging.getLogger(__name__)
 
-PLACEMENT = "foreshore-placement"
-"""Field manager of placements, pods and what they read."""
-LIFECYCLE = "foreshore-lifecycle"
-"""Field manager of every status but where another concern is named."""
 AUTHORITY = "foreshore-authority"
 """Field manager of `Device.status.authority`, alone."""
 AGAIN = {
@@ -39,16 +44,16 @@ AGAIN = {
     apply.WriteResult.SETTLING: apply.SETTLING,
 }
 """Seconds until the next look after a write that did not get through, whatever events come."""
-FIGURES_PERIOD = 60.0
-"""Seconds between two writes of measured figures of one placement."""
-
 REFUSAL = 512
 """Characters that are kept of why a pod is refused."""
 
-Object = tuple[str, str, str]
-"""Kind, namespace and name."""
+SLICE = 16
+"""Writes begun in a row before everybody else on the loop has a turn: most find nothing to do."""
+OFFERED = 500
+"""Statuses offered in a row."""
 
-MODELS: Mapping[str, type[meta.Resource]] = {model.kind: model for model in v1alpha1.KINDS}
+Urgent = tuple[status_queue.ObjectName, Callable[[], Awaitable[None]]]
+"""What a write is about, and the write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,73 +61,107 @@ class Act:
     """Carries plans out for one leader."""
 
     writer: apply.Writer
+    queue: status_queue.StatusQueue
     store: store.ClusterMirrors
     figures: metrics.Metrics
     serving_image: str
     recorder: events.EventRecorder
     defects: defects.Defects
-    clock: Callable[[], float] = time.monotonic
     refusals: dict[tuple[str, str], str] = dataclasses.field(default_factory=dict)
     """By (namespace, name) of a pod that is wanted: why the API server does not let it in, or what
     it reads. The next pass says it."""
-    _figures_written: dict[tuple[str, str], float] = dataclasses.field(default_factory=dict)
-    """By placement: when its figures were last written."""
 
     async def carry_out(self, plan: planning.Plan) -> float | None:
-        """Write everything that a plan asks for and that is not so yet.
+        """Write everything urgent that a plan asks for and that is not so yet; queue the statuses.
 
         In how many seconds to look again, if something did not get through.
         """
         self.writer.tally.clear()
         refused = frozenset(self.refusals)
-        device, placement = v1alpha1.Device.kind, v1alpha1.InferencePlacement.kind
-        pods = [intent for planned in plan.placements for intent in planned.pods]
-        self._forget_refusals(pods)
-        await self._all(
-            ((device, grant.namespace, grant.device), self._grant(grant)) for grant in plan.grants
-        )
-        await self._all(
-            ((placement, planned.namespace, planned.name), self._placement(planned))
-            for planned in plan.placements
-        )
-        await self._all(
-            ((kinds.PODS.kind, intent.namespace, intent.name), self._pod(intent)) for intent in pods
-        )
-        await self._all(
-            ((kinds.PODS.kind, removal.namespace, removal.name), self._removal(removal))
-            for removal in plan.removals
-        )
-        await self._all(
-            ((placement, removal.namespace, removal.name), self._retirement(removal))
-            for removal in plan.retired
-        )
-        await self._all(
-            ((status.kind, status.namespace or "", status.name), self._status(status))
-            for status in plan.statuses
-        )
-        await self._all(
-            ((undecodable[0], *_named(undecodable[1])), self._refusal(*undecodable))
-            for undecodable in self.store.undecodable()
-        )
-        placed = {(planned.namespace, planned.name) for planned in plan.placements}
-        for gone in self._figures_written.keys() - placed:
-            del self._figures_written[gone]
+        self._forget_refusals(intent for planned in plan.placements for intent in planned.pods)
+        granted: set[status_queue.ObjectName] = set()
+        with self.queue.stand_back():
+            await self._all(self._urgent(plan, granted))
+        await self._offer(plan, granted)
         waits = [AGAIN[outcome] for outcome in self.writer.tally if outcome in AGAIN]
         if self.refusals.keys() != refused:
             waits.append(0.0)  # what the next pass says of them is news
         return min(waits, default=None)
 
-    async def _all(self, writes: Iterable[tuple[Object, Awaitable[None]]]) -> None:
-        """All at once; the writer bounds how many really are. One that fails stops no other."""
-        named = tuple(writes)
-        outcomes = await asyncio.gather(*(write for _, write in named), return_exceptions=True)
-        for (written, _), outcome in zip(named, outcomes, strict=True):
-            if isinstance(outcome, Exception):
-                self.defects.note(*written, outcome, "writing it")
-            elif outcome is not None:
-                raise outcome
+    def _urgent(
+        self, plan: planning.Plan, granted: set[status_queue.ObjectName]
+    ) -> Iterator[Urgent]:
+        """Yield the urgent writes in their order: the writer gives turns first come, first served.
 
-    async def _grant(self, grant: succession.GrantUpdate) -> None:
+        What really was granted is added to `granted`.
+        """
+        device, placement = v1alpha1.Device.kind, v1alpha1.InferencePlacement.kind
+        pod = kinds.PODS.kind
+        for grant in plan.grants:
+            name = (device, grant.namespace, grant.device)
+            yield name, functools.partial(self._grant, grant, granted)
+        for planned in plan.placements:
+            name = (placement, planned.namespace, planned.name)
+            yield name, functools.partial(self._placement, planned)
+        for intent in (intent for planned in plan.placements for intent in planned.pods):
+            yield (pod, intent.namespace, intent.name), functools.partial(self._pod, intent)
+        for removal in plan.removals:
+            yield (pod, removal.namespace, removal.name), functools.partial(self._removal, removal)
+        for removal in plan.retired:
+            name = (placement, removal.namespace, removal.name)
+            yield name, functools.partial(self._retirement, removal)
+
+    async def _all(self, writes: Iterable[Urgent]) -> None:
+        """All at once; the writer bounds how many really are. One that fails stops no other."""
+        async with asyncio.TaskGroup() as tasks:
+            for count, (name, write) in enumerate(writes, 1):
+                tasks.create_task(self._guarded(name, write))
+                if count % SLICE == 0:
+                    await asyncio.sleep(0)
+
+    async def _guarded(
+        self, name: status_queue.ObjectName, write: Callable[[], Awaitable[None]]
+    ) -> None:
+        try:
+            await write()
+        except Exception as error:  # noqa: BLE001 - the object's own problem, noted
+            self.defects.note(*name, error, "writing it")
+
+    async def _offer(self, plan: planning.Plan, granted: Set[status_queue.ObjectName]) -> None:
+        """Queue the statuses, but of Devices that were granted just now.
+
+        The grant comes back by the watch, and the next pass says what is true with it.
+        """
+        rows = itertools.chain(self._planned(plan, granted), self._refused())
+        while part := tuple(itertools.islice(rows, OFFERED)):
+            self.queue.offer(part)
+            await asyncio.sleep(0)
+
+    @staticmethod
+    def _planned(
+        plan: planning.Plan, granted: Set[status_queue.ObjectName]
+    ) -> Iterator[status_queue.QueuedStatus]:
+        for write in plan.statuses:
+            queued = status_queue.QueuedStatus(
+                write.kind, write.namespace or "", write.name, write.status
+            )
+            if queued.key not in granted:
+                yield queued
+
+    def _refused(self) -> Iterator[status_queue.QueuedStatus]:
+        """Yield what is said of objects that this release does not understand.
+
+        Nothing is ignored silently. The schema keeps such objects out; one can be left from before
+        the schema was tightened.
+        """
+        now = datetime.datetime.now(datetime.UTC)
+        for kind, document, why in self.store.undecodable():
+            status = manifests.refusal(document, why, now)
+            yield status_queue.QueuedStatus(kind, *_named(document), status, document)
+
+    async def _grant(
+        self, grant: succession.GrantUpdate, granted: set[status_queue.ObjectName]
+    ) -> None:
         """Write a right, if the Device has not changed since it was looked at."""
         outcome = await self.writer.apply(
             kinds.of(v1alpha1.Device),
@@ -140,6 +179,7 @@ class Act:
             subresource="status",
         )
         if outcome is apply.WriteResult.WRITTEN:
+            granted.add((v1alpha1.Device.kind, grant.namespace, grant.device))
             self.figures.moves.labels("authority", grant.cause).inc()
             self.recorder.record(events.of_grant(self._device(grant), grant))
             log.info(
@@ -164,7 +204,7 @@ class Act:
         await self.writer.apply(
             kinds.of(v1alpha1.InferencePlacement),
             manifests.placement(plan, policy),
-            manager=PLACEMENT,
+            manager=statuses.PLACEMENT,
             owns=("spec", "metadata.ownerReferences"),
             cached=self.store.document(v1alpha1.InferencePlacement.kind, plan.namespace, plan.name),
         )
@@ -186,7 +226,7 @@ class Act:
             creation = await self.writer.create(
                 kinds.PODS,
                 manifests.pod(intent, owner, policy, version, image=self.serving_image),
-                manager=PLACEMENT,
+                manager=statuses.PLACEMENT,
             )
             self._note_refusal(intent, creation)
             if creation.made is None:
@@ -202,7 +242,7 @@ class Act:
         creation = await self.writer.create(
             kinds.CONFIG_MAPS,
             manifests.config_map(intent, uid, model, version),
-            manager=PLACEMENT,
+            manager=statuses.PLACEMENT,
         )
         self._note_refusal(intent, creation)
 
@@ -242,63 +282,6 @@ class Act:
             is_due=lambda live: live["metadata"]["resourceVersion"] == removal.resource_version,
         )
 
-    async def _status(self, write: planning.StatusWrite) -> None:
-        namespace = write.namespace or ""
-        cached = self.store.document(write.kind, namespace, write.name)
-        if cached is None:
-            return
-        is_placement = write.kind == v1alpha1.InferencePlacement.kind
-        if is_placement and not self._is_worth_writing(write, cached):
-            return
-        metadata = {"name": write.name, **({"namespace": namespace} if namespace else {})}
-        outcome = await self.writer.apply(
-            kinds.of(MODELS[write.kind]),
-            {"metadata": metadata, "status": _lifecycle(write.status)},
-            manager=PLACEMENT if is_placement else LIFECYCLE,
-            owns=_owned(write.status),
-            cached=cached,
-            subresource="status",
-        )
-        if outcome is apply.WriteResult.WRITTEN:
-            uid = str(cached["metadata"].get("uid", ""))
-            subject = events.EventSubject(write.kind, namespace, write.name, uid)
-            for event in events.of_status(subject, cached.get("status") or {}, write.status):
-                self.recorder.record(event)
-
-    def _is_worth_writing(self, write: planning.StatusWrite, cached: api.Json) -> bool:
-        """Whether more than figures changed, or figures were not written for a minute.
-
-        Figures waver with every sample; transitions are written at once.
-        """
-        key, now = (write.namespace or "", write.name), self.clock()
-        is_news = manifests.without_figures(write.status.document()) != (
-            manifests.without_figures(cached.get("status") or {})
-        )
-        last = self._figures_written.get(key)
-        if not is_news and last is not None and now - last < FIGURES_PERIOD:
-            return False
-        self._figures_written[key] = now
-        return True
-
-    async def _refusal(self, kind: str, document: api.Json, why: str) -> None:
-        """Say of an object that this release does not understand it: nothing is ignored silently.
-
-        The schema keeps such objects out; one can be left from before the schema was tightened.
-        """
-        status = manifests.refusal(document, why, datetime.datetime.now(datetime.UTC))
-        metadata = {key: document["metadata"].get(key) for key in ("namespace", "name")}
-        await self.writer.apply(
-            kinds.of(MODELS[kind]),
-            {
-                "metadata": {key: value for key, value in metadata.items() if value},
-                "status": status.document(),
-            },
-            manager=LIFECYCLE,
-            owns=_owned(status),
-            cached=document,
-            subresource="status",
-        )
-
 
 def has_moves(plan: planning.Plan) -> bool:
     """Whether a plan takes a right away from somebody: that needs evidence of this very moment."""
@@ -309,24 +292,6 @@ def without_moves(plan: planning.Plan) -> planning.Plan:
     """The plan without taking a right away from anybody."""
     kept = tuple(grant for grant in plan.grants if grant.cause == reasons.FIRST_GRANT)
     return dataclasses.replace(plan, grants=kept)
-
-
-def _lifecycle(status: v1alpha1.statuses.Observed) -> dict[str, Any]:
-    """A status without what another field manager owns."""
-    document = status.document()
-    if isinstance(status, v1alpha1.DeviceStatus):
-        document.pop("authority", None)
-    return document
-
-
-def _owned(status: v1alpha1.statuses.Observed) -> tuple[str, ...]:
-    """The paths of a status that belong to its manager, whether they have a value now or not."""
-    aliases = (info.alias or name for name, info in type(status).model_fields.items())
-    return tuple(
-        f"status.{alias}"
-        for alias in aliases
-        if not (isinstance(status, v1alpha1.DeviceStatus) and alias == "authority")
-    )
 
 
 def _named(document: api.Json) -> tuple[str, str]:

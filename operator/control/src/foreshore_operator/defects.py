@@ -8,6 +8,7 @@ that it is logged anew if it comes back.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 
 log = logging.getLogger(__name__)
@@ -17,23 +18,27 @@ Seen = tuple[str, str, str, str]
 
 
 class Defects:
-    """The defects of this pass and of the one before."""
+    """The defects of this pass and of the one before. Policies are compiled in another thread."""
 
     def __init__(self, count: Callable[[str], None] = lambda _kind: None) -> None:
         self._count = count
         self._now: set[Seen] = set()
         self._before: set[Seen] = set()
+        self._lock = threading.Lock()
 
     def note(self, kind: str, namespace: str, name: str, error: Exception, doing: str) -> None:
         """Count a defect; log it unless the pass before met it too."""
         seen = (kind, namespace, name, type(error).__name__)
         self._count(kind)
-        if seen not in self._now | self._before:
+        with self._lock:
+            is_news = seen not in self._now and seen not in self._before
+            self._now.add(seen)
+        if is_news:
             log.error(
                 "%s %s/%s stays as it is: %s failed", kind, namespace, name, doing, exc_info=error
             )
-        self._now.add(seen)
 
     def end_pass(self) -> None:
         """Forget what did not come again."""
-        self._before, self._now = self._now, set()
+        with self._lock:
+            self._before, self._now = self._now, set()

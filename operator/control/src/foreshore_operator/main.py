@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import signal
 import uuid
@@ -30,6 +31,8 @@ from foreshore_kube import api, apply, config, elector, intake, kinds, listening
 from foreshore_operator import (
     act,
     compilation,
+    compiling,
+    deciding,
     defects,
     dirty,
     events,
@@ -38,11 +41,19 @@ from foreshore_operator import (
     metrics,
     passes,
     settings,
+    status_queue,
+    statuses,
     store,
+    watchdog,
 )
+from foreshore_operator.history import hub as hub_history
+from foreshore_operator.history import keeping, source
 from foreshore_planner import health as node_health
 
 log = logging.getLogger(__name__)
+
+LAST_STATUSES = 0.5
+"""Seconds at the end in which statuses that wait are still written, while the Lease is ours."""
 
 application = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False
@@ -77,6 +88,20 @@ def run(
     hub_token_file: Annotated[
         Path | None, _option("HUB_TOKEN_FILE", "Projected token with audience foreshore-hub.")
     ] = None,
+    prometheus_url: Annotated[
+        str | None,
+        _option(
+            "PROMETHEUS_URL",
+            "A Prometheus that scrapes the agents. Absent: nodes that were never tried are ranked"
+            " by what agents report now.",
+        ),
+    ] = None,
+    prometheus_ca: Annotated[
+        Path | None, _option("PROMETHEUS_CA", "File with its authority; absent: the system's.")
+    ] = None,
+    prometheus_token_file: Annotated[
+        Path | None, _option("PROMETHEUS_TOKEN_FILE", "File with a bearer token for it.")
+    ] = None,
     kubeconfig: Annotated[
         Path | None, _option("KUBECONFIG", "Absent: $KUBECONFIG, else the pod's account.")
     ] = None,
@@ -100,6 +125,9 @@ def run(
         hub_url=hub_url,
         hub_ca=hub_ca,
         hub_token_file=hub_token_file,
+        prometheus_url=prometheus_url,
+        prometheus_ca=prometheus_ca,
+        prometheus_token_file=prometheus_token_file,
         kubeconfig=kubeconfig,
         metrics_port=metrics_port,
     )
@@ -146,14 +174,20 @@ async def operator(chosen: settings.OperatorSettings) -> AsyncIterator[Operator]
         stack.push_async_callback(asyncio.to_thread, kopf_thread.close)
         async with asyncio.TaskGroup() as tasks:
             election = tasks.create_task(_campaign(parts), name="elector")
+            planning = tasks.create_task(parts.passes.run(), name="passes")
             work = [
+                planning,
                 *(
                     tasks.create_task(mirror.run(), name=f"mirror {mirror.kind.plural}")
                     for mirror in parts.store.mirrors()
                 ),
                 tasks.create_task(kopf_thread.probe.run(), name="kopf's probe"),
-                tasks.create_task(parts.passes.run(), name="passes"),
                 tasks.create_task(parts.passes.act.recorder.run(), name="events"),
+                tasks.create_task(parts.passes.act.queue.run(), name="statuses"),
+                tasks.create_task(
+                    watchdog.Watchdog(parts.metrics.loop_stall.observe).run(), name="watchdog"
+                ),
+                tasks.create_task(parts.passes.compilations.run(), name="compilations"),
                 tasks.create_task(
                     store.watch_lease_ages(parts.store, node_health.LEASE_STALE),
                     name="lease ages",
@@ -161,13 +195,50 @@ async def operator(chosen: settings.OperatorSettings) -> AsyncIterator[Operator]
             ]
             if hub is not None:
                 work.append(tasks.create_task(hub.run(), name="hub"))
+            work.extend(
+                tasks.create_task(kept.run(), name=f"history of {kept.name}")
+                for kept in _histories(chosen, parts, stack)
+            )
             try:
                 yield parts
             finally:
+                planning.cancel()
+                await parts.passes.act.queue.drained(LAST_STATUSES)
                 for task in work:
                     task.cancel()
                 await asyncio.wait(work)
                 election.cancel()
+
+
+def _histories(
+    chosen: settings.OperatorSettings, parts: Operator, stack: contextlib.AsyncExitStack
+) -> tuple[keeping.History, ...]:
+    """The sources of priors, nearest first; the client of Prometheus costs who has none nothing."""
+    count = parts.metrics.history.labels
+    decider = parts.passes.decider
+    sources: list[tuple[str, source.LatencySource]] = [
+        ("Hub", hub_history.HubHistory(decider.observed))
+    ]
+    if chosen.prometheus_url is not None:
+        from foreshore_operator.history import prometheus
+
+        client = prometheus.PrometheusHistory(
+            chosen.prometheus_url,
+            token_file=chosen.prometheus_token_file,
+            ca=chosen.prometheus_ca,
+        )
+        stack.callback(client.close)
+        sources.append(("Prometheus", client))
+    kept = tuple(
+        keeping.History(
+            asked,
+            name,
+            count=lambda outcome, name=name: count(name, outcome).inc(),  # type: ignore[misc]
+        )
+        for name, asked in sources
+    )
+    decider.prior = keeping.Histories(*kept).priors
+    return kept
 
 
 async def _campaign(parts: Operator) -> None:
@@ -188,6 +259,8 @@ def _assemble(
 
     def lead(is_leading: bool) -> None:  # noqa: FBT001 (the elector's word)
         figures.leader.set(is_leading)
+        if not is_leading:
+            queue.drop()
         marks.mark("leadership", urgent=True)
 
     leader = elector.Elector(
@@ -198,36 +271,64 @@ def _assemble(
         on_change=lead,
         on_contact=mirrors.lease_ages.reached,
     )
-    writer = apply.Writer(
-        kube,
-        leader,
-        pace=apply.WritePace(timeout=leader.timing.write_timeout),
-        yields_to=leader.yields_to,
-        on_outcome=lambda kind, outcome, _: _count(figures, kind, outcome),
-    )
     met = defects.Defects(lambda kind: figures.defects.labels(kind).inc())
+    recorder = events.EventRecorder(kube, leader, chosen.identity)
+    background = statuses.Statuses(
+        _writer(kube, leader, figures, apply.STATUS_PACE, "Status"), mirrors, recorder
+    )
+    queue = status_queue.StatusQueue(background, figures, met)
+    compilations = compiling.Compilations(compilation.Compiler(met), marks.mark)
+    writing = act.Act(
+        _writer(kube, leader, figures, apply.URGENT_PACE, "Urgent"),
+        queue,
+        mirrors,
+        figures,
+        chosen.serving_image,
+        recorder,
+        met,
+    )
     loop = passes.Passes(
         settings=chosen,
         store=mirrors,
         hub=hub,
         leader=leader,
-        act=act.Act(
-            writer,
-            mirrors,
-            figures,
-            chosen.serving_image,
-            events.EventRecorder(kube, leader, chosen.identity),
-            met,
-        ),
+        act=writing,
         marks=marks,
         figures=figures,
         probes=metrics.ProbeState(
             lambda: mirrors.is_synced, does_kopf_answer=lambda: kopf_thread.probe.is_alive
         ),
-        compiler=compilation.Compiler(met),
+        compilations=compilations,
         defects=met,
+        decider=deciding.Decider(
+            mirrors,
+            hub,
+            compilations,
+            chosen.serving_image,
+            writing.refusals,
+            on_difference=lambda kind, count: figures.differences.labels(kind).inc(count),
+        ),
     )
     return Operator(mirrors, leader, loop, figures), kopf_thread
+
+
+def _writer(
+    kube: api.KubeApi,
+    leader: elector.Elector,
+    figures: metrics.Metrics,
+    pace: apply.WritePace,
+    lane: str,
+) -> apply.Writer:
+    """The writer of one lane: with slots and a pace of its own, no lane waits for another."""
+    return apply.Writer(
+        kube,
+        leader,
+        pace=dataclasses.replace(pace, timeout=leader.timing.write_timeout),
+        yields_to=leader.yields_to,
+        on_outcome=lambda kind, outcome, _: figures.writes.labels(
+            lane, kind.kind, outcome.value
+        ).inc(),
+    )
 
 
 def _mirrors(
@@ -249,10 +350,6 @@ def _mirrors(
     mirrors = store.ClusterMirrors(kube, marks, on_heal=healed)
     kopf_thread = handlers.Supervisor(access, store.EDITED, mirrors.note, on_start=started)
     return mirrors, kopf_thread
-
-
-def _count(figures: metrics.Metrics, kind: kinds.ResourceKind, outcome: apply.WriteResult) -> None:
-    figures.writes.labels(kind.kind, outcome.value).inc()
 
 
 async def _hub(

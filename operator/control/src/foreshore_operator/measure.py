@@ -64,7 +64,8 @@ class HubEvidence:
 
     async def _connect(self) -> None:
         """Begin a session with the authority as its file says now: certificates rotate."""
-        tls = ssl.create_default_context(cafile=str(self._ca) if self._ca else None)
+        cafile = str(self._ca) if self._ca else None
+        tls = await asyncio.to_thread(ssl.create_default_context, cafile=cafile)
         if self._session is not None:
             await self._session.close()
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls, limit=4))
@@ -94,6 +95,7 @@ class HubEvidence:
                 continue
             if not is_reached:
                 log.info("the hub answers")
+                self._on_news(False)  # noqa: FBT003 (its facts may be those of before it went)
                 waits = backoff.delays(0.5, 5.0)
             is_reached = True
 

@@ -36,8 +36,25 @@ class Metrics:
             registry=self.registry,
             buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10),
         )
-        self.leader = prometheus_client.Gauge(
-            names.OPERATOR_LEADER.name, names.OPERATOR_LEADER.help, registry=self.registry
+        self.loop_stall = prometheus_client.Histogram(
+            names.OPERATOR_LOOP_STALL.name,
+            names.OPERATOR_LOOP_STALL.help,
+            registry=self.registry,
+            buckets=(0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5),
+        )
+        self.leader = self._gauge(names.OPERATOR_LEADER)
+        self.status_retries = self._counter(names.OPERATOR_STATUS_RETRIES)
+        self._queue_length = self._gauge(names.OPERATOR_STATUS_QUEUE)
+        self._queue_oldest = self._gauge(names.OPERATOR_STATUS_AGE)
+
+    def status_queue(self, length: Callable[[], int], oldest: Callable[[], float]) -> None:
+        """Whom to ask how many statuses wait, and since when the first of them does."""
+        self._queue_length.set_function(length)
+        self._queue_oldest.set_function(oldest)
+
+    def _gauge(self, metric: names.Metric) -> prometheus_client.Gauge:
+        return prometheus_client.Gauge(
+            metric.name, metric.help, metric.labels, registry=self.registry
         )
 
     def _counter(self, metric: names.Metric) -> prometheus_client.Counter:

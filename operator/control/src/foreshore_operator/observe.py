@@ -7,44 +7,52 @@ import time
 from collections.abc import Mapping
 
 from foreshore_api import v1alpha1
-from foreshore_operator import compilation, measure, store
+from foreshore_operator import compilation, compiling, measure, store
 from foreshore_planner import snapshot
 
 
 def observe(
     seen: store.ClusterMirrors,
     hub: measure.HubEvidence | None,
-    compiler: compilation.Compiler,
+    compilations: compiling.Compilations,
     *,
     serving_image: str,
     refusals: Mapping[tuple[str, str], str],
 ) -> snapshot.Snapshot:
     """Take the snapshot of this moment; `refusals` is what the last pass heard of its pods."""
     fleet, fleet_age = hub.evidence() if hub is not None else (None, 0.0)
-    policies = tuple(seen.all_of(v1alpha1.DecisionPolicy))
-    profiles = tuple(seen.all_of(v1alpha1.DeviceProfile))
-    devices = tuple(seen.all_of(v1alpha1.Device))
-    models = tuple(seen.all_of(v1alpha1.Model))
-    versions = tuple(seen.all_of(v1alpha1.ModelVersion))
+    written = written_resources(seen)
+    compilations.offer(written)
     return snapshot.Snapshot(
         now=datetime.datetime.now(datetime.UTC),
         monotonic=time.monotonic(),
         serving_image=serving_image,
         sites=tuple(seen.all_of(v1alpha1.Site)),
-        profiles=profiles,
-        devices=devices,
-        models=models,
-        versions=versions,
-        policies=policies,
+        profiles=written.profiles,
+        devices=written.devices,
+        models=written.models,
+        versions=written.versions,
+        policies=written.policies,
         clusters=tuple(seen.all_of(v1alpha1.Cluster)),
         placements=tuple(seen.all_of(v1alpha1.InferencePlacement)),
         nodes=tuple(seen.observed_nodes(default_tier(seen))),
         replicas=tuple(seen.replicas()),
         parts=tuple(seen.parts()),
         refusals=dict(refusals),
-        compiled=compiler.compile_all(policies, devices, profiles, models, versions),
+        compiled=compilations.answers(written.policies),
         fleet=fleet,
         fleet_age=fleet_age,
+    )
+
+
+def written_resources(seen: store.ClusterMirrors) -> compilation.CompilationInput:
+    """What people have written, as far as it goes into compiling."""
+    return compilation.CompilationInput(
+        policies=tuple(seen.all_of(v1alpha1.DecisionPolicy)),
+        devices=tuple(seen.all_of(v1alpha1.Device)),
+        profiles=tuple(seen.all_of(v1alpha1.DeviceProfile)),
+        models=tuple(seen.all_of(v1alpha1.Model)),
+        versions=tuple(seen.all_of(v1alpha1.ModelVersion)),
     )
 
 

@@ -11,13 +11,14 @@ A replica that follows observes and plans as well, so that its mirrors are warm 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from foreshore_kube import elector
-from foreshore_operator import act, compilation, defects, dirty, measure, metrics, observe, store
+from foreshore_operator import act, compiling, defects, dirty, measure, metrics, observe, store
 from foreshore_operator.settings import OperatorSettings
 from foreshore_planner import plan as planning
 from foreshore_planner import snapshot
@@ -26,6 +27,11 @@ log = logging.getLogger(__name__)
 
 SPACING = 0.2
 """Seconds after a failed pass before the next, so that a defect does not become a busy loop."""
+
+
+PENDING = 0.1
+"""Seconds for which a pass waits for edits to be compiled: most are by then, and say nothing of it.
+What takes longer is pending, and its answer makes a pass."""
 
 
 @dataclass(slots=True)
@@ -40,17 +46,19 @@ class Passes:
     marks: dirty.Dirty
     figures: metrics.Metrics
     probes: metrics.ProbeState
-    compiler: compilation.Compiler
+    compilations: compiling.Compilations
     defects: defects.Defects
     decide: Callable[[snapshot.Snapshot], planning.Plan] = planning.plan
 
     async def run(self) -> None:
         """Pass after pass until cancelled.
 
-        The first comes once every mirror is filled and the hub was asked: a restart must not look
-        like a hub that is out of reach.
+        The first comes once every mirror is filled, policies are compiled and the hub was asked: a
+        restart must look neither like a hub that is out of reach nor like edits.
         """
         await self.store.synced()
+        self.compilations.offer(observe.written_resources(self.store))
+        await self.compilations.whole()
         if self.hub is not None:
             await self.hub.asked.wait()
         patience = 0.0
@@ -97,8 +105,11 @@ class Passes:
         seen = observe.observe(
             self.store,
             self.hub,
-            self.compiler,
+            self.compilations,
             serving_image=self.settings.serving_image,
             refusals=self.act.refusals,
         )
+        if any(answer.is_pending for answer in seen.compiled.values()):
+            await self.compilations.settled(PENDING)
+            seen = dataclasses.replace(seen, compiled=self.compilations.answers(seen.policies))
         return await asyncio.to_thread(self.decide, seen)

@@ -26,6 +26,8 @@ Key = named.Key
 LAST_GOOD: Final = "the last good one, if there was one,"
 """What agents go on with; only they and the hub know what it is."""
 
+COMPILING: Final = "its expressions are being compiled; what runs for it stays as it is until then"
+
 
 @dataclass(frozen=True, slots=True)
 class BindingProblem:
@@ -402,6 +404,8 @@ def _policy_problem(
         elif versions[at] is not None:
             problem = _held_back(in_force.unaccepted(v1alpha1.ModelVersion.kind, version))
     compiled = seen.compiled.get(key(policy))
+    if problem is None and compiled is not None and compiled.is_pending:
+        return BindingProblem(conditions.Reason.COMPILING, COMPILING, is_final=False)
     if problem is not None or compiled is None or compiled.problem is None:
         return problem
     if compiled.generation != policy.metadata.generation:

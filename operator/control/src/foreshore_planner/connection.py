@@ -2,6 +2,10 @@
 
 And `Ready` of a Site whose broker lets no agent in: that waits for a person.
 
+A hub that is out of reach is one condition of each Site, and none of its Devices: what was last
+known of a Device stays as it is, under the time of its Site's condition, so that a hub that comes
+and goes is not ten thousand writes.
+
 `status` calls it. A message names the node and the pod of ours that is silent, and what a person
 can do: whoever reads it may not have the right to look at nodes and pods.
 
@@ -70,10 +74,11 @@ def refused(site: v1alpha1.Site, nodes: Sequence[str], reports: Reports) -> Said
 
 
 def of_device(device: binding.BoundDevice, seen: snapshot.Snapshot, reports: Reports) -> Said:
-    """Say whether the device's holder hears it."""
-    if seen.fleet is None:
-        return (Type.CONNECTED, UNKNOWN, Reason.HUB_UNREACHABLE, without_hub(seen))
+    """Say whether the device's holder hears it, or what its last report said of that."""
     holder = holder_of(device)
+    if is_unheard(holder, seen, reports):
+        stated = _as_stated(device.device, Type.CONNECTED)
+        return stated or (Type.CONNECTED, UNKNOWN, Reason.HUB_UNREACHABLE, without_hub(seen))
     if holder is None:
         return _unheld(device, seen, reports)
     if holder not in reports:
@@ -95,6 +100,34 @@ def of_device(device: binding.BoundDevice, seen: snapshot.Snapshot, reports: Rep
         message = f"{message}, and {holder} says: {denied}; {denials.REMEDY}"
         return (Type.CONNECTED, FALSE, Reason.BROKER_REFUSES, phrases.fitted(message))
     return (Type.CONNECTED, FALSE, Reason.DEVICE_SILENT, message)
+
+
+def is_unheard(holder: str | None, seen: snapshot.Snapshot, reports: Reports) -> bool:
+    """Whether nothing can be known of a device now: the hub is away, or has only just started."""
+    return seen.fleet is None or (_is_young(seen) and holder not in reports)
+
+
+def last_known(device: binding.BoundDevice) -> Iterator[Said]:
+    """Yield what was stated of a device from evidence that is out of reach now, Connected apart.
+
+    A silent holder is not taken for one that works because nobody can be asked, nor a right that
+    is held back for one that is free to move.
+    """
+    ready = _as_stated(device.device, Type.READY)
+    if ready is not None and ready[2] is Reason.AGENT_SILENT:
+        yield ready
+    held = _as_stated(device.device, Type.HELD)
+    if held is not None:
+        yield held
+
+
+def _as_stated(device: v1alpha1.Device, type_: conditions.Type) -> Said | None:
+    """Return a condition as the Device has it, if this release knows its reason."""
+    condition = conditions.find(device.status.conditions, type_)
+    reasons = {reason.value: reason for reason in Reason}
+    if condition is None or condition.reason not in reasons:
+        return None
+    return (type_, condition.status, reasons[condition.reason], condition.message)
 
 
 def holder_of(device: binding.BoundDevice) -> str | None:

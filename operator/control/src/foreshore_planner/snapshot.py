@@ -193,6 +193,8 @@ class Compiled:
     digest: str
     problem: tuple[str, str] | None = None
     """(reason, message), or None where it compiles for every bound device."""
+    is_pending: bool = False
+    """Whether nothing is said of this generation yet: what runs stays as it is until then."""
 
 
 Key = tuple[str, str]

@@ -8,7 +8,7 @@ is written by another field manager (see `succession`), so a Device's status her
 out.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from foreshore_api import conditions, meta, scalars, v1alpha1
@@ -138,13 +138,18 @@ def of_device(
     if device.problem is None:
         standing = decided.successions.get(at)
         silent = connection.silent_holder(device, seen, decided.verdicts, reports)
+        is_unheard = connection.is_unheard(connection.holder_of(device), seen, reports)
+        last: Iterable[Said] = connection.last_known(device) if is_unheard else ()
+        kept = {stated[0]: stated for stated in last}
         statements = [
-            _device_delivery(device, standing, silent),
+            kept.pop(Type.READY, _device_delivery(device, standing, silent)),
             connection.of_device(device, seen, reports),
             *fences.of(device),
+            *kept.values(),
         ]
-        if standing is not None and standing.waiting is not None and _held(device):
-            statements.append((Type.HELD, TRUE, standing.waiting_reason, standing.waiting))
+        waiting = standing.waiting if standing is not None and _held(device) else None
+        if standing is not None and waiting is not None and not is_unheard:
+            statements.append((Type.HELD, TRUE, standing.waiting_reason, waiting))
     return v1alpha1.DeviceStatus(
         observed_generation=_generation(device.device),
         conditions=_merged(device.device, statements, seen),
@@ -312,14 +317,19 @@ def _held(device: binding.BoundDevice) -> bool:
 def _device_delivery(
     device: binding.BoundDevice, granted: succession.Succession | None, silent: str | None
 ) -> Said:
-    """Say whether an agent works for the device; `silent` says which one should and does not."""
-    if granted is not None and granted.grant is not None:
+    """Say whether an agent works for the device; `silent` says which one should and does not.
+
+    A first grant is not said before it is written: it may not get through.
+    """
+    if granted is not None and granted.grant is not None and _held(device):
         return (Type.READY, TRUE, Reason.DELIVERED, "an agent of the site holds it")
     if silent is not None:
         return (Type.READY, FALSE, Reason.AGENT_SILENT, silent)
     if _held(device):
         return (Type.READY, TRUE, Reason.DELIVERED, "an agent of the site holds it")
     message = "accepted; no agent of the site is connected yet"
+    if granted is not None and granted.grant is not None:
+        message = "accepted; the right to command it is about to be granted"
     return (Type.READY, TRUE, Reason.AWAITING_DELIVERY, message)
 
 
@@ -354,10 +364,21 @@ def _policy_delivery(
         return (Type.READY, TRUE, Reason.DISABLED, "the policy is not evaluated, as its mode says")
     if not policy.sites:
         return (Type.READY, FALSE, Reason.NO_DEVICES, selection.nothing(policy, seen, bound))
-    if seen.fleet is None or not agents:
+    is_unheard = not agents and connection.is_unheard(None, seen, {})
+    if is_unheard and _was_delivered(policy.policy):
+        return (Type.READY, TRUE, Reason.DELIVERED, "agents of its sites work by it")
+    if not agents:
         message = "accepted; agents get it when they are in reach"
         return (Type.READY, TRUE, Reason.AWAITING_DELIVERY, message)
     return (Type.READY, TRUE, Reason.DELIVERED, "agents of its sites work by it")
+
+
+def _was_delivered(policy: v1alpha1.DecisionPolicy) -> bool:
+    """Whether agents had this very generation when they were last heard: they go on by it."""
+    ready = conditions.find(policy.status.conditions, Type.READY)
+    if ready is None or ready.observed_generation != policy.metadata.generation:
+        return False
+    return ready.reason == Reason.DELIVERED
 
 
 def _generation(resource: meta.Resource) -> int:

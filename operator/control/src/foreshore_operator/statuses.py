@@ -1,0 +1,145 @@
+"""Writes one status at a time for `status_queue`: whether it is worth a write, and the write.
+
+A status is worth a write when the API server does not say it yet; one that differs in figures only
+waits for its minute, and the first one of a Device waits for its grant, so that a Device that is
+applied and granted is written once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from foreshore_api import conditions, meta, v1alpha1
+from foreshore_kube import api, apply, kinds
+from foreshore_operator import events, manifests, status_queue, store
+
+PLACEMENT: Final = "foreshore-placement"
+"""Field manager of placements, pods and what they read."""
+LIFECYCLE: Final = "foreshore-lifecycle"
+"""Field manager of every status but where another concern is named."""
+FIGURES_PERIOD: Final = 60.0
+"""Seconds between two writes of measured figures of one placement."""
+FIRST_WAITS: Final = 3.0
+"""Seconds for which a Device's first status waits for a grant: what it names may still be on its
+way to the API server, and the grant would make the first status a wrong one at once."""
+FIGURES_KEPT: Final = 20_000
+"""Placements of which the moment of the last figures is kept without looking who is still there."""
+
+MODELS: Final[Mapping[str, type[meta.Resource]]] = {model.kind: model for model in v1alpha1.KINDS}
+
+
+@dataclass(frozen=True, slots=True)
+class Statuses:
+    """Compares statuses with what the API server says, and writes them, for one leader."""
+
+    writer: apply.Writer
+    store: store.ClusterMirrors
+    recorder: events.EventRecorder
+    clock: Callable[[], float] = time.monotonic
+    _figures_written: dict[status_queue.ObjectName, float] = field(default_factory=dict)
+    """By placement: when its figures were last written."""
+
+    def judge(self, queued: status_queue.QueuedStatus, waited: float) -> status_queue.Due | None:
+        """Whether the status is to be written, and when; None where the API server says it."""
+        cached = self._cached(queued)
+        if cached is None:
+            return None
+        document = _lifecycle(queued.status)
+        if apply.is_same({"status": document}, cached, _owned(queued.status)):
+            return None
+        before = cached.get("status") or {}
+        is_bad = _turned_bad(before.get("conditions") or (), queued.status)
+        return status_queue.Due(self._wait(queued, cached, waited), is_bad)
+
+    async def write(self, queued: status_queue.QueuedStatus) -> apply.WriteResult:
+        """Write the status if it still differs, and record the events of what it changed."""
+        cached = self._cached(queued)
+        if cached is None:
+            return apply.WriteResult.UNCHANGED
+        is_placement = queued.kind == v1alpha1.InferencePlacement.kind
+        outcome = await self.writer.apply(
+            kinds.of(MODELS[queued.kind]),
+            {"metadata": _metadata(queued), "status": _lifecycle(queued.status)},
+            manager=PLACEMENT if is_placement else LIFECYCLE,
+            owns=_owned(queued.status),
+            cached=cached,
+            subresource="status",
+        )
+        if outcome is apply.WriteResult.WRITTEN:
+            if is_placement:
+                self._note_figures(queued.key)
+            self._record(queued, cached)
+        return outcome
+
+    def _cached(self, queued: status_queue.QueuedStatus) -> api.Json | None:
+        if queued.undecodable is not None:
+            return queued.undecodable
+        return self.store.document(queued.kind, queued.namespace, queued.name)
+
+    def _wait(self, queued: status_queue.QueuedStatus, cached: api.Json, waited: float) -> float:
+        """How long it has to wait yet: for the minute of its figures, or for the first grant."""
+        before = cached.get("status") or {}
+        if queued.kind == v1alpha1.Device.kind and queued.undecodable is None:
+            is_granted = (before.get("authority") or {}).get("holder") is not None
+            is_stalled = conditions.is_true(queued.status.conditions, conditions.Type.STALLED)
+            is_final = bool(before.get("conditions")) or is_granted or is_stalled
+            return 0.0 if is_final else max(0.0, FIRST_WAITS - waited)
+        last = self._figures_written.get(queued.key)
+        if last is None or queued.kind != v1alpha1.InferencePlacement.kind:
+            return 0.0
+        document = queued.status.document()
+        if manifests.without_figures(document) != manifests.without_figures(before):
+            return 0.0
+        return max(0.0, FIGURES_PERIOD - (self.clock() - last))
+
+    def _note_figures(self, key: status_queue.ObjectName) -> None:
+        """Remember when figures were written; older moments than a period are of no use."""
+        now = self.clock()
+        if len(self._figures_written) >= FIGURES_KEPT:
+            old = [at for at, when in self._figures_written.items() if now - when > FIGURES_PERIOD]
+            for placement in old:
+                del self._figures_written[placement]
+        self._figures_written[key] = now
+
+    def _record(self, queued: status_queue.QueuedStatus, cached: api.Json) -> None:
+        if queued.undecodable is not None:
+            return
+        uid = str(cached["metadata"].get("uid", ""))
+        subject = events.EventSubject(queued.kind, queued.namespace, queued.name, uid)
+        for event in events.of_status(subject, cached.get("status") or {}, queued.status):
+            self.recorder.record(event)
+
+
+def _metadata(queued: status_queue.QueuedStatus) -> api.Json:
+    namespace = {"namespace": queued.namespace} if queued.namespace else {}
+    return {"name": queued.name, **namespace}
+
+
+def _turned_bad(before: Any, status: v1alpha1.statuses.Observed) -> bool:
+    """Whether the object was not known to be unready, and is said to be."""
+    ready = conditions.find(status.conditions, conditions.Type.READY)
+    if ready is None or ready.status is not conditions.Status.FALSE:
+        return False
+    earlier = {condition.get("type"): condition.get("status") for condition in before}
+    return earlier.get(conditions.Type.READY.value) != conditions.Status.FALSE.value
+
+
+def _lifecycle(status: v1alpha1.statuses.Observed) -> dict[str, Any]:
+    """A status without what another field manager owns."""
+    document = status.document()
+    if isinstance(status, v1alpha1.DeviceStatus):
+        document.pop("authority", None)
+    return document
+
+
+def _owned(status: v1alpha1.statuses.Observed) -> tuple[str, ...]:
+    """The paths of a status that belong to its manager, whether they have a value now or not."""
+    aliases = (info.alias or name for name, info in type(status).model_fields.items())
+    return tuple(
+        f"status.{alias}"
+        for alias in aliases
+        if not (isinstance(status, v1alpha1.DeviceStatus) and alias == "authority")
+    )

@@ -1,0 +1,193 @@
+"""Which status is worth a write, and when; what the write says to people who look at events."""
+
+import dataclasses
+from typing import Any, cast
+
+import pytest
+
+from foreshore_api import conditions, scalars, v1alpha1
+from foreshore_kube import api, apply
+from foreshore_operator import events, status_queue, statuses, store
+
+NOW = "2026-03-01T10:00:00Z"
+
+
+class Mirror:
+    """Holds documents by object."""
+
+    def __init__(self) -> None:
+        self.documents: dict[status_queue.ObjectName, api.Json] = {}
+
+    def document(self, kind: str, namespace: str, name: str) -> api.Json | None:
+        return self.documents.get((kind, namespace, name))
+
+
+class Written:
+    """A writer to which everything gets through."""
+
+    def __init__(self) -> None:
+        self.managers: list[str] = []
+
+    async def apply(self, *_: Any, manager: str, **__: Any) -> apply.WriteResult:
+        self.managers.append(manager)
+        return apply.WriteResult.WRITTEN
+
+
+class Rig:
+    def __init__(self) -> None:
+        self.mirror, self.writer, self.time = Mirror(), Written(), 1000.0
+        self.events: list[events.ObjectEvent] = []
+        self.statuses = statuses.Statuses(
+            cast(apply.Writer, self.writer),
+            cast(store.ClusterMirrors, self.mirror),
+            cast(events.EventRecorder, self),
+            lambda: self.time,
+        )
+
+    def record(self, event: events.ObjectEvent) -> None:
+        self.events.append(event)
+
+    def cache(self, queued: status_queue.QueuedStatus, status: api.Json | None = None) -> None:
+        metadata = {"namespace": queued.namespace, "name": queued.name, "uid": "u"}
+        written = queued.status.document() if status is None else status
+        self.mirror.documents[queued.key] = {"metadata": metadata, "status": written}
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
+
+
+def ready(status: str = "True", reason: str = "Delivered") -> conditions.Condition:
+    return conditions.Condition(
+        type="Ready",
+        status=conditions.Status(status),
+        reason=reason,
+        last_transition_time=scalars.Timestamp(NOW),
+    )
+
+
+def of_device(*stated: conditions.Condition) -> status_queue.QueuedStatus:
+    status = v1alpha1.DeviceStatus(observed_generation=1, conditions=stated or (ready(),))
+    return status_queue.QueuedStatus("Device", "hq", "room-301", status)
+
+
+def of_placement(p99: str = "20ms", replicas: int = 1) -> status_queue.QueuedStatus:
+    status = v1alpha1.InferencePlacementStatus.model_validate(
+        {
+            "observedGeneration": replicas,
+            "budget": {"limit": "50ms", "measured": p99},
+        }
+    )
+    return status_queue.QueuedStatus("InferencePlacement", "hq", "ventilate-hq", status)
+
+
+def test_an_object_that_is_not_there_any_more_is_forgotten(rig: Rig) -> None:
+    assert rig.statuses.judge(of_device(), 0.0) is None
+
+
+def test_what_the_api_server_says_already_is_not_written(rig: Rig) -> None:
+    rig.cache(of_device())
+    assert rig.statuses.judge(of_device(), 0.0) is None
+
+
+def test_a_right_that_another_manager_owns_is_no_difference(rig: Rig) -> None:
+    queued = of_device()
+    rig.cache(queued, queued.status.document() | {"authority": {"holder": "edge-1", "epoch": 7}})
+    assert rig.statuses.judge(queued, 0.0) is None
+
+
+def test_the_first_status_of_a_device_waits_for_its_grant_for_a_moment(rig: Rig) -> None:
+    rig.cache(of_device(), {})
+    due = rig.statuses.judge(of_device(), 1.0)
+    assert due is not None
+    assert due.wait == pytest.approx(statuses.FIRST_WAITS - 1.0)
+    late = rig.statuses.judge(of_device(), statuses.FIRST_WAITS)
+    assert late is not None
+    assert late.wait == 0.0, "then it is said that there is no agent"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"authority": {"holder": "edge-1", "epoch": 7, "lastIssued": 7}},
+        {"conditions": [{"type": "Ready", "status": "True", "reason": "AwaitingDelivery"}]},
+    ],
+    ids=["its grant came back", "it is not its first"],
+)
+def test_a_device_whose_grant_came_back_or_that_has_a_status_does_not_wait(
+    rig: Rig, written: api.Json
+) -> None:
+    rig.cache(of_device(), written)
+    due = rig.statuses.judge(of_device(), 0.0)
+    assert due is not None
+    assert due.wait == 0.0
+
+
+def test_a_device_that_is_stalled_does_not_wait_for_a_grant_that_cannot_come(rig: Rig) -> None:
+    stalled = ready("True", "Invalid").model_copy(update={"type": "Stalled"})
+    queued = of_device(ready("False", "Invalid"), stalled)
+    rig.cache(queued, {})
+    due = rig.statuses.judge(queued, 0.0)
+    assert due is not None
+    assert due.wait == 0.0
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_bad"),
+    [("True", "False", True), ("False", "False", False), ("True", "True", False)],
+    ids=["turned", "was so", "is well"],
+)
+def test_only_what_turned_bad_overtakes(rig: Rig, before: str, after: str, is_bad: bool) -> None:
+    rig.cache(of_device(ready(before, "Other")))
+    due = rig.statuses.judge(of_device(ready(after, "AgentSilent")), 0.0)
+    assert due is not None
+    assert due.is_bad is is_bad
+
+
+async def test_figures_alone_wait_for_their_minute_and_come_then(rig: Rig) -> None:
+    rig.cache(of_placement())
+    assert await rig.statuses.write(of_placement("21ms")) is apply.WriteResult.WRITTEN
+    rig.time += 20.0
+    due = rig.statuses.judge(of_placement("22ms"), 0.0)
+    assert due is not None
+    assert due.wait == pytest.approx(statuses.FIGURES_PERIOD - 20.0)
+    rig.time += 40.0
+    due = rig.statuses.judge(of_placement("22ms"), 40.0)
+    assert due is not None
+    assert due.wait == 0.0
+
+
+async def test_a_transition_of_a_placement_does_not_wait_for_its_figures(rig: Rig) -> None:
+    rig.cache(of_placement())
+    await rig.statuses.write(of_placement("21ms"))
+    due = rig.statuses.judge(of_placement("22ms", replicas=2), 0.0)
+    assert due is not None
+    assert due.wait == 0.0
+
+
+async def test_moments_of_figures_are_bounded(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statuses, "FIGURES_KEPT", 10)
+    for number in range(100):
+        queued = dataclasses.replace(of_placement(), name=f"p{number}")
+        rig.cache(queued)
+        await rig.statuses.write(queued)
+        rig.time += statuses.FIGURES_PERIOD / 5
+    assert len(rig.statuses._figures_written) <= 10
+
+
+async def test_readiness_that_turned_is_an_event_of_its_write(rig: Rig) -> None:
+    rig.cache(of_device(ready("True")))
+    await rig.statuses.write(of_device(ready("False", "AgentSilent")))
+    assert [event.reason for event in rig.events] == ["AgentSilent"]
+
+
+async def test_an_object_that_is_not_understood_says_so_as_it_is_written(rig: Rig) -> None:
+    status = v1alpha1.statuses.Observed(observed_generation=1, conditions=(ready("False"),))
+    document = {"metadata": {"namespace": "hq", "name": "odd"}}
+    queued = status_queue.QueuedStatus("Device", "hq", "odd", status, document)
+    due = rig.statuses.judge(queued, 0.0)
+    assert due is not None
+    assert due.wait == 0.0
+    assert await rig.statuses.write(queued) is apply.WriteResult.WRITTEN
+    assert rig.writer.managers == [statuses.LIFECYCLE]
