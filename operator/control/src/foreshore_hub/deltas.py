@@ -21,7 +21,7 @@ COALESCE_SECONDS: Final = 0.1
 """What is urgent together makes one answer."""
 QUIET_SECONDS: Final = 1.0
 """How long an answer waits for something urgent at most."""
-ANSWER_BYTES: Final = 256 << 10
+ANSWER_BYTES: Final = 128 << 10
 """An answer that has grown to so much is sent; what is left comes with the next.
 
 So no step of writing or reading one takes long."""

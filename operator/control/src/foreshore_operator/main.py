@@ -26,7 +26,7 @@ import uvloop
 from aiohttp import web
 
 from foreshore_api import addresses, programs
-from foreshore_kube import api, apply, config, elector, kinds, listening, logs
+from foreshore_kube import api, apply, config, elector, heap, kinds, listening, logs
 from foreshore_operator import (
     act,
     compilation,
@@ -152,6 +152,7 @@ async def operator(chosen: settings.OperatorSettings) -> AsyncIterator[Operator]
                 ),
                 tasks.create_task(parts.passes.run(), name="passes"),
                 tasks.create_task(parts.passes.act.recorder.run(), name="events"),
+                tasks.create_task(heap.keep(), name="heap"),
                 tasks.create_task(
                     store.watch_lease_ages(parts.store, marks, node_health.LEASE_STALE),
                     name="lease ages",

@@ -187,7 +187,7 @@ class HubEvidence:
                 asked for anew.
         """
         try:
-            head, lines = _split(body)
+            head, lines = split(body)
             if self._next.is_overtaken(head):
                 return True
             target = self._next if head.base else merged.MergedFleet()
@@ -238,7 +238,7 @@ async def _body(answer: aiohttp.ClientResponse, most: int) -> bytes:
     return b"".join(chunks)
 
 
-def _split(body: bytes) -> tuple[evidence.FleetDelta, list[bytes]]:
+def split(body: bytes) -> tuple[evidence.FleetDelta, list[bytes]]:
     """Divide an answer into its head and its lines.
 
     Raises:

@@ -83,7 +83,8 @@ class HeardAgent:
 class HeardDevice:
     """What the hub says of one device's right, and when by our clock."""
 
-    update: evidence.DeviceUpdate
+    renewal: report.LastRenewal | None
+    given_back: tuple[report.GivenBack, ...]
     at: float
 
 
@@ -208,13 +209,13 @@ class MergedFleet:
 
     def _renewals(self, devices: Iterable[HeardDevice]) -> Iterator[report.LastRenewal]:
         for heard in devices:
-            renewal = heard.update.renewal
+            renewal = heard.renewal
             if renewal is not None:
                 yield renewal if renewal.age_seconds == 0 else _older(renewal, self._at - heard.at)
 
     def _given_back(self, devices: Iterable[HeardDevice]) -> Iterator[report.GivenBack]:
         for heard in devices:
-            for entry in heard.update.given_back:
+            for entry in heard.given_back:
                 yield _older(entry, self._at - heard.at)
 
     def _note_uptime(self, uptime: float) -> None:
@@ -270,10 +271,10 @@ class MergedFleet:
         if update.renewal is None and not update.given_back:
             self._devices.pop(device, None)
             return
-        self._devices[device] = HeardDevice(update, self._at)
+        self._devices[device] = HeardDevice(update.renewal, update.given_back, self._at)
         if update.renewal is not None and update.renewal.age_seconds > 0:
             self._ageing.add(device)
-        if update.given_back and (before is None or not before.update.given_back):
+        if update.given_back and (before is None or not before.given_back):
             self._changes.is_urgent = True
 
     def _drop(self, node: str, *, is_unread: bool = False) -> None:
@@ -296,7 +297,7 @@ class MergedFleet:
 
     def _heard_at(self, device: Device) -> float | None:
         heard = self._devices[device]
-        renewal = heard.update.renewal
+        renewal = heard.renewal
         return heard.at - renewal.age_seconds if renewal is not None else None
 
     def _is_step(self, since: float | None) -> bool:
