@@ -12,6 +12,7 @@ steps      processor time of the engine's steps
 clients    MQTT clients beside the echo
 stall      the longest tick of the loop while the disk stalls
 kills      agents killed at random, and what was lost
+evidence   what a thousand agents' reports cost the hub and the operator
 failover   on a real cluster: updates, nodes killed (left out with --skip-cluster)
 """
 
@@ -42,6 +43,7 @@ REPORTED: Final[dict[str, tuple[bool, dict[str, Any]]]] = {
     "stall": (True, {}),
     "kills": (True, {"kills": 200}),
     "failover": (False, {}),
+    "evidence": (False, {}),
 }
 """Parts that print their own report: whether it works in a folder, and its arguments."""
 PARTS: Final = (*MEASURED, *REPORTED)

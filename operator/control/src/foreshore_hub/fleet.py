@@ -42,6 +42,14 @@ class ReportingAgent:
     encoded: dict[bool, bytes] = field(default_factory=dict)
     """`passed_on` as bytes, with figures and without."""
 
+    def is_due(self, now: float) -> bool:
+        """Whether figures are to be passed on: it is their turn, or other things are measured."""
+        before, after = self.passed_on, self.newest
+        has_other_lines = len(before.stages) != len(after.stages) or len(before.probes) != len(
+            after.probes
+        )
+        return has_other_lines or now >= self.figures_due
+
     def body(self, *, with_figures: bool) -> bytes:
         """Return what is passed on as bytes, written once."""
         if with_figures not in self.encoded:
@@ -95,7 +103,7 @@ class FleetEvidence:
             self._pass_on(agent, news.ReportNews.URGENT, now)
         else:
             agent.newest, agent.at = facts, now
-            self._pass_on(agent, news.compare(agent.passed_on, facts), now)
+            self._pass_on(agent, news.compare_facts(agent.passed_on, facts), now)
         if self._reporting.hear(facts.node, now, wire.LATE_SECONDS):
             self.log.note(facts.node)
         self._touch()
@@ -212,12 +220,13 @@ class FleetEvidence:
     def _pass_on(self, agent: ReportingAgent, what: news.ReportNews, now: float) -> None:
         """Note what readers have not heard; figures that are not due wait for their turn."""
         facts = agent.newest
-        has_figures = now >= agent.figures_due or news.has_other_lines(agent.passed_on, facts)
-        if what is news.ReportNews.NOTHING or (what is news.ReportNews.FIGURES and not has_figures):
+        has_figures = agent.facts_revision == 0 or (
+            agent.is_due(now) and news.has_other_figures(agent.passed_on, facts)
+        )
+        if what is news.ReportNews.NOTHING and not has_figures:
             return
         revision = self.log.note(facts.node)
-        if what > news.ReportNews.FIGURES:
-            agent.facts_revision = revision
+        agent.facts_revision = revision
         if has_figures:
             agent.figures_revision = revision
             agent.figures_due = now + FIGURES_SECONDS * _spread(facts.node)

@@ -38,15 +38,24 @@ class ReportNews(IntEnum):
 
 def compare(before: report.Report | None, after: report.Report) -> ReportNews:
     """Return what `after` says that `before`, the last that was passed on, did not."""
-    if before is None:
-        return ReportNews.URGENT
-    if _urgent(before) != _urgent(after):
+    what = compare_facts(before, after)
+    if what is ReportNews.NOTHING and before is not None and has_other_figures(before, after):
+        return ReportNews.FIGURES
+    return what
+
+
+def compare_facts(before: report.Report | None, after: report.Report) -> ReportNews:
+    """Return the same but for figures, which take the longest to compare."""
+    if before is None or _urgent(before) != _urgent(after):
         return ReportNews.URGENT
     if _facts(before) != _facts(after) or _has_grown(before, after):
         return ReportNews.FACTS
-    if before.stages != after.stages or before.probes != after.probes:
-        return ReportNews.FIGURES
     return ReportNews.NOTHING
+
+
+def has_other_figures(before: report.Report, after: report.Report) -> bool:
+    """Whether latencies or probes were measured since."""
+    return before.stages != after.stages or before.probes != after.probes
 
 
 def _urgent(facts: report.Report) -> Hashable:
@@ -126,15 +135,3 @@ def _is_silence_longer(before: float, after: float) -> bool:
 
 def _is_longer(before: float, after: float, growth: float) -> bool:
     return before < SETTLED_SECONDS and after > before * growth
-
-
-def has_other_lines(before: report.Report, after: report.Report) -> bool:
-    """Whether stages or peers are measured that were not, or are not any more."""
-    return _lines(before) != _lines(after)
-
-
-def _lines(facts: report.Report) -> Hashable:
-    return (
-        tuple((line.namespace, line.policy, line.stage, line.node) for line in facts.stages),
-        tuple(probe.node for probe in facts.probes),
-    )
