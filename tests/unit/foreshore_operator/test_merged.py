@@ -108,7 +108,7 @@ class Reader:
             pass
 
 
-@settings(max_examples=150, stateful_step_count=40, deadline=None,
+@settings(max_examples=60, stateful_step_count=40, deadline=None,
           suppress_health_check=[HealthCheck.too_slow])  # fmt: skip
 class Merging(RuleBasedStateMachine):
     """A hub that is told and restarts, a reader that hears and restarts, answers that are lost."""
@@ -137,6 +137,24 @@ class Merging(RuleBasedStateMachine):
     def renew(self, device: renewals.Device, epoch: int, node: str) -> None:
         entry = renewals.RenewedHolder(epoch, node, LEASE, at=self.now)
         self.hub.note_renewals({device: entry})
+
+    @rule(device=st.sampled_from(DEVICES), was_late=st.booleans())
+    def renew_again(self, device: renewals.Device, was_late: bool) -> None:
+        last = self.hub.last_renewal(device)
+        if last is not None:
+            self.reader.catch_up(self.hub, self.now)
+            self.now += LEASE if was_late else 1.0
+            self.reader.catch_up(self.hub, self.now)
+            self.hub.note_renewals({device: dataclasses.replace(last, at=self.now)})
+            self.catch_up()
+
+    @rule()
+    def lose_sight_of_all(self) -> None:
+        self.reader.catch_up(self.hub, self.now)
+        self.now += fleet.FORGOTTEN_SECONDS + 1
+        self.hub.forget(self.now, lambda _: False)
+        self.speak("edge-9", {})
+        self.catch_up()
 
     @rule(seconds=st.sampled_from([0.1, 2.0, 4.0, 10.0, 31.0, fleet.FORGOTTEN_SECONDS + 1]))
     def wait(self, seconds: float) -> None:
