@@ -214,6 +214,8 @@ def test_no_path_query_or_header_makes_the_door_fail(
     assert hub.call("GET", place).status in (200, 304, 307, 403, 404, 422)
     evidence = hub.call("GET", f"/v1/fleet?revision={quote(revision)}", "operator")
     assert evidence.status in (200, 422)
+    query = f"since={quote(revision)}&boot={quote(node)}"
+    assert hub.call("GET", f"/v1/fleet?{query}", "operator").status in (200, 422)
 
 
 tokens = st.builds(

@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
 
-from foreshore_api.wire import report
+from foreshore_api.wire import evidence, report
 from foreshore_operator import measure
 
 pytestmark = [pytest.mark.component, pytest.mark.enable_socket]
@@ -170,3 +172,170 @@ async def test_a_hub_that_comes_back_is_news_although_it_says_what_it_said_befor
         task.cancel()
     assert 2 in news, "it is away"
     assert 3 in news, "it is back"
+def lines(
+    *parts: dict[str, Any], base: int = 0, revision: int = 5, boot: str = "a", **more: Any
+) -> bytes:
+    head = {
+        "lineage": "l",
+        "bootId": boot,
+        "base": base,
+        "revision": revision,
+        "uptimeSeconds": 60,
+        "lines": len(parts),
+        **more,
+    }
+    return b"".join(json.dumps(line).encode() + b"\n" for line in (head, *parts))
+
+
+def agent_line(node: str, of: str | None = None, **facts: Any) -> dict[str, Any]:
+    said = {
+        "node": of or node,
+        "bootId": "b",
+        "agentVersion": "0",
+        "sentAt": "2026-01-01T00:00:00Z",
+        "uptimeSeconds": 1,
+        **facts,
+    }
+    return {"agents": [{"node": node, "facts": said}]}
+
+
+@contextlib.asynccontextmanager
+async def answering(
+    *bodies: bytes,
+) -> AsyncIterator[tuple[measure.HubEvidence, list[dict[str, str]]]]:
+    """A reader of a hub that gives these answers, and the questions it was asked."""
+    left, asked = list(bodies), []
+
+    async def handler(request: web.Request) -> web.Response:
+        asked.append(dict(request.query))
+        return web.Response(body=left.pop(0), content_type=evidence.CONTENT_TYPE)
+
+    async with door(handler) as url, measure.HubEvidence(url, ca=None, token_file=None) as hub:
+        yield hub, asked
+
+
+ABSURD = 10**400
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        lines(base=6, revision=9),
+        lines(base=5, revision=9, boot="another"),
+        lines(base=5, revision=9, lines=2),
+        lines(base=5, revision=ABSURD),
+        lines({"agents": 7}, base=5, revision=9),
+        lines(agent_line("edge-1", of="edge-9"), base=5, revision=9),
+        lines({"devices": [{"namespace": "hq", "device": ABSURD}]}, base=5, revision=9),
+        lines(base=5, revision=9)[:-1],
+        b"",
+        b"\n",
+        b"[" * 10_000 + b"\n",
+        b"\xff\n",
+    ],
+    ids=[
+        "a base that is not ours",
+        "another process",
+        "a line that is missing",
+        "a revision without end",
+        "agents that are no list",
+        "an agent that reports for another node",
+        "a device that is a number",
+        "an end that is missing",
+        "nothing",
+        "an empty line",
+        "too deep",
+        "no text",
+    ],
+)
+async def test_after_nonsense_everything_is_asked_for_anew(nonsense: bytes) -> None:
+    whole = lines(agent_line("edge-1"), agent_line("edge-2"), revision=7, boot="a")
+    bodies = (lines(agent_line("edge-1")), nonsense, whole)
+    async with answering(*bodies) as (hub, asked):
+        assert await hub.refresh()
+        assert not await hub.refresh()
+        assert await hub.refresh()
+        heard, _ = hub.evidence()
+
+    assert [(question["since"], question["boot"]) for question in asked] == [
+        ("0", ""),
+        ("5", "a"),
+        ("0", ""),
+    ]
+    assert heard is not None
+    assert [agent.node for agent in heard.agents] == ["edge-1", "edge-2"]
+
+
+async def test_an_agent_that_reports_the_absurd_is_silent_and_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    absurd = agent_line("edge-1", uptimeSeconds=ABSURD)
+    bodies = (
+        lines(agent_line("edge-1"), agent_line("edge-2")),
+        lines(absurd, base=5, revision=6),
+        lines(absurd, base=6, revision=7),
+        lines(agent_line("edge-1"), base=7, revision=8),
+    )
+    heard: list[list[str]] = []
+    async with answering(*bodies) as (hub, _):
+        for _ in bodies:
+            assert await hub.refresh()
+            fleet, _ = hub.evidence()
+            assert fleet is not None
+            heard.append([agent.node for agent in fleet.agents])
+
+    assert heard == [["edge-1", "edge-2"], ["edge-2"], ["edge-2"], ["edge-1", "edge-2"]]
+    warnings = [record.message for record in caplog.records if "edge-1" in record.message]
+    assert len(warnings) == 1
+    assert "one release" in warnings[0]
+
+
+async def test_figures_alone_are_no_news_to_a_pass_but_are_kept() -> None:
+    stage = {"namespace": "hq", "policy": "p", "stage": "Decide"}
+
+    def measured(count: int) -> dict[str, Any]:
+        histogram = {"buckets": {"3": count}, "totalSeconds": 0.1}
+        return agent_line("edge-1", stages=[{**stage, "histogram": histogram}])
+
+    bodies = (
+        lines(measured(1)),
+        lines(measured(2), base=5, revision=6),
+        lines({"agents": [{"node": "edge-1", "hasFigures": False,
+                           "facts": agent_line("edge-1", stopping=True)["agents"][0]["facts"]}]},
+              base=6, revision=7),
+    )  # fmt: skip
+    news: list[bool] = []
+    async with answering(*bodies) as (hub, _):
+        hub._on_news = news.append
+        await hub.refresh()
+        hub.changes()
+        await hub.refresh()
+        changed = hub.changes()
+        assert (changed.facts, changed.figures) == (set(), {"edge-1"})
+        assert news == [True], "the first answer"
+        await hub.refresh()
+        fleet, _ = hub.evidence()
+
+    assert news == [True, True]
+    assert fleet is not None
+    assert fleet.agents[0].report.stopping
+    assert fleet.agents[0].report.stages[0].histogram.count == 2, "figures sent before stay"
+
+
+async def test_a_hub_that_knows_no_lines_is_read_as_it_answers() -> None:
+    asked: list[dict[str, str]] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        asked.append(dict(request.query))
+        return web.Response(body=fleet(7).encode(), content_type="application/json")
+
+    async with door(handler) as url, measure.HubEvidence(url, ca=None, token_file=None) as hub:
+        assert await hub.refresh()
+        task = asyncio.create_task(hub.run())
+        async with asyncio.timeout(5):
+            while len(asked) < 2:  # noqa: ASYNC110 (another task fills it)
+                await asyncio.sleep(0.01)
+        task.cancel()
+        assert hub.changes().is_whole
+
+    assert asked[1]["revision"] == "7", "it holds the question until there is news"

@@ -8,7 +8,7 @@ import pytest
 from builders import resources
 from foreshore_api import meta
 from foreshore_api.wire import report
-from foreshore_hub import assigning, authn, fleet, guard, renewals, store, world
+from foreshore_hub import assigning, authn, changes, fleet, guard, renewals, store, world
 from foreshore_kube import informer
 
 DAY = 86400.0
@@ -64,7 +64,10 @@ def mirrors(
     return kept
 
 
-async def test_a_year_of_nodes_and_devices_that_come_and_go_leaves_nothing_behind() -> None:
+async def test_a_year_of_nodes_and_devices_that_come_and_go_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(changes, "GONE", 2)
     nodes: dict[informer.ObjectKey, world.LabelledNode] = {}
     seen = world.World(nodes, mirrors(), {}, "foreshore-agent")
     seen.is_synced = True
@@ -87,11 +90,13 @@ async def test_a_year_of_nodes_and_devices_that_come_and_go_leaves_nothing_behin
     assigned._take()
     most = entries(evidence, assigned, limiter)
     assert most.keys() >= {
-        "FleetEvidence._reports", "FleetEvidence._given_back", "FleetEvidence._renewed",
+        "FleetEvidence._agents", "FleetEvidence._given_back", "FleetEvidence._renewed",
         "Assigning._current", "Assigning._wanted", "Assigning._changed", "Assigning._absent",
         "Limiter._buckets",
     }  # fmt: skip
+    changed = most.pop("FleetEvidence.log")
     assert max(most.values()) <= 8, most
+    assert changed <= 60, "what is gone is remembered for readers, up to a bound"
 
 
 async def test_a_node_that_comes_back_goes_on_counting_where_the_store_stopped() -> None:

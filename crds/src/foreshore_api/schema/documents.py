@@ -12,6 +12,7 @@ from foreshore_api.wire import (
     assignment,
     beat,
     command,
+    evidence,
     inspection,
     oip,
     record,
@@ -36,6 +37,8 @@ DOCUMENTS: tuple[type[pydantic.BaseModel], ...] = (
     record.BatchAnswer,
     report.Report,
     report.Fleet,
+    evidence.FleetDelta,
+    evidence.FleetPart,
     serving.ModelConfig,
 )
 """Every document that crosses a process boundary as a whole."""

@@ -23,9 +23,11 @@ from starlette import types
 
 from foreshore_api import conditions
 from foreshore_api.wire import assignment, beat, document, record, report
+from foreshore_api.wire import evidence as evidence_wire
 from foreshore_hub import (
     assigning,
     authn,
+    deltas,
     fleet,
     guard,
     ingest,
@@ -122,6 +124,17 @@ REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
 
 Wait = Annotated[str, fastapi.Query(pattern=r"^[0-9]{1,3}s$", description="How long to wait.")]
 Revision = Annotated[int, fastapi.Query(ge=0, le=document.LARGEST, description="What is known.")]
+Since = Annotated[
+    int | None,
+    fastapi.Query(
+        ge=0,
+        le=document.LARGEST,
+        description="Revision after which to say what changed, in lines; 0 for everything.",
+    ),
+]
+Boot = Annotated[
+    str, fastapi.Query(max_length=128, description="bootId of the hub that counted the revision.")
+]
 
 
 class StrictRequest(fastapi.Request):
@@ -211,11 +224,21 @@ def routes(desk: Desk) -> fastapi.FastAPI:  # noqa: C901 - one route after the o
 
     @app.get("/v1/fleet", response_model=report.Fleet)
     async def get_fleet(
-        request: fastapi.Request, wait: Wait = "0s", revision: Revision = 0
+        request: fastapi.Request,
+        wait: Wait = "0s",
+        revision: Revision = 0,
+        since: Since = None,
+        boot: Boot = "",
     ) -> fastapi.Response:
-        """Wait for evidence newer than a revision; for the operator's account only."""
+        """Wait for evidence newer than a revision; for the operator's account only.
+
+        With `since` a FleetDelta and lines of FleetPart, without it a whole Fleet.
+        """
         _require_operator(desk, request)
-        return _json((await evidence(desk, revision, seconds(wait))).encode())
+        if since is None:
+            return _json((await evidence(desk, revision, seconds(wait))).encode())
+        lines = await changed_evidence(desk, since, boot, seconds(wait))
+        return fastapi.Response(lines, media_type=evidence_wire.CONTENT_TYPE)
 
     return app
 
@@ -314,8 +337,17 @@ async def evidence(desk: Desk, revision: int, wait: float) -> report.Fleet:
             await asyncio.sleep(COALESCE_SECONDS if revision else 0)
     except TimeoutError:
         pass
-    fleet_evidence = desk.fleet.evidence(desk.clock())
-    return fleet_evidence.model_copy(update={"problems": desk.assigning.problems()})
+    desk.fleet.note_problems(desk.assigning.problems())
+    return desk.fleet.evidence(desk.clock())
+
+
+async def changed_evidence(desk: Desk, since: int, boot_id: str, wait: float) -> bytes:
+    """Return what changed of the fleet since a revision, at once where everything is due."""
+    base = deltas.base(desk.fleet, since, boot_id)
+    if base:
+        await deltas.news(desk.fleet, base, wait)
+    desk.fleet.note_problems(desk.assigning.problems())
+    return deltas.answer(desk.fleet, deltas.base(desk.fleet, base, boot_id), desk.clock())
 
 
 def seconds(wait: str) -> float:

@@ -25,7 +25,7 @@ from foreshore_hub import (
     store,
     world,
 )
-from foreshore_kube import api, config
+from foreshore_kube import api, config, heap
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +89,7 @@ class Hub:
                 tasks.create_task(assigned.run(), name="assign"),
                 tasks.create_task(self._serve_records(), name="records"),
                 tasks.create_task(self._prune(), name="prune"),
+                tasks.create_task(heap.keep(), name="heap"),
                 tasks.create_task(self._forget(evidence, assigned, observing.world), name="forget"),
             ]
             tasks.create_task(self.door.serve(), name="door")

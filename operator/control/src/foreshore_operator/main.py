@@ -27,7 +27,7 @@ import uvloop
 from aiohttp import web
 
 from foreshore_api import addresses, programs
-from foreshore_kube import api, apply, config, elector, intake, kinds, listening, logs
+from foreshore_kube import api, apply, config, elector, heap, intake, kinds, listening, logs
 from foreshore_operator import (
     act,
     compilation,
@@ -184,6 +184,7 @@ async def operator(chosen: settings.OperatorSettings) -> AsyncIterator[Operator]
                 tasks.create_task(kopf_thread.probe.run(), name="kopf's probe"),
                 tasks.create_task(parts.passes.act.recorder.run(), name="events"),
                 tasks.create_task(parts.passes.act.queue.run(), name="statuses"),
+                tasks.create_task(heap.keep(), name="heap"),
                 tasks.create_task(
                     watchdog.Watchdog(parts.metrics.loop_stall.observe).run(), name="watchdog"
                 ),

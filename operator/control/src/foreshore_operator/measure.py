@@ -1,7 +1,12 @@
 """What the agents measured, from the hub: `GET /v1/fleet` by long-poll.
 
-`observe` puts the newest answer into the snapshot. A hub that does not answer leaves no evidence
-rather than old evidence: Unknown is not healthy and not dead.
+    ask since R ──► head and lines ──► merged ──► evidence (observe), changes (the planner's fold)
+        ▲                └── not what we asked for ──► ask for everything
+        └── not complete: at once
+
+`observe` puts the newest evidence into the snapshot. A hub that does not answer leaves no evidence
+rather than old evidence: Unknown is not healthy and not dead. A hub of the release before answers
+with the whole fleet as one document, which is read as it is.
 """
 
 from __future__ import annotations
@@ -18,16 +23,22 @@ import aiohttp
 import pydantic
 import pydantic_core
 
-from foreshore_api.wire import report
+from foreshore_api.wire import evidence, report
 from foreshore_kube import backoff
+from foreshore_operator import merged
 
 log = logging.getLogger(__name__)
 
-WAIT = 5.0
-"""Seconds the hub may hold a question; short, because a hub that hangs must be noticed."""
+WAIT = 2.0
+"""Seconds the hub may hold a question; short, because a hub that hangs must be noticed, and because
+an agent that reports in time is said to be 3 s old: with the age of the answer it must not look
+older than a fresh one (`health.BEAT_FRESH`)."""
 UNREACHABLE_AFTER = 12.0
 """Seconds without an answer after which there is no evidence."""
 MAXIMUM_BODY = 256 << 20
+"""Bytes of a whole fleet."""
+MAXIMUM_LINES = 4 * evidence.MAXIMUM_LINE
+"""Bytes of an answer in lines: it ends with the first that makes it longer than it need be."""
 
 
 class HubEvidence:
@@ -47,7 +58,15 @@ class HubEvidence:
         self._token_file = token_file
         self._on_news = on_news
         self._clock = clock
-        self._fleet: report.Fleet | None = None
+        self._whole: report.Fleet | None = None
+        """The newest answer of a hub that knows no lines."""
+        self._merged: merged.MergedFleet | None = None
+        self._next = merged.MergedFleet()
+        """What the next answer adds to: the same, or while everything is asked for anew another."""
+        self._changes = merged.FleetChanges()
+        """Since they were asked for last."""
+        self._untold = merged.FleetChanges()
+        """Since the last answer that was complete."""
         self._received_at = 0.0
         self._session: aiohttp.ClientSession | None = None
         self._unread: frozenset[str] = frozenset()
@@ -73,21 +92,28 @@ class HubEvidence:
     def evidence(self) -> tuple[report.Fleet | None, float]:
         """The newest answer and its age in seconds; None while the hub is out of reach."""
         age = self._clock() - self._received_at
-        if self._fleet is None or age > UNREACHABLE_AFTER:
+        fleet = self._whole if self._merged is None else self._merged.fleet()
+        if fleet is None or age > UNREACHABLE_AFTER:
             return None, 0.0
-        return self._fleet, age
+        return fleet, age
+
+    def changes(self) -> merged.FleetChanges:
+        """What changed since this was asked last."""
+        changed, self._changes = self._changes, merged.FleetChanges()
+        return changed
 
     async def run(self) -> None:
         """Ask again and again until cancelled."""
         waits = backoff.delays(0.5, 5.0)
         is_reached = False
+        is_complete = True
         while True:
             try:
-                self._take(await self._ask(WAIT))
+                is_complete = await self._ask(WAIT if is_complete else 0)
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
                 if is_reached:
                     log.warning("the hub does not answer: %s", str(error) or type(error).__name__)
-                is_reached = False
+                is_reached, is_complete = False, True
                 self.asked.set()
                 await asyncio.sleep(next(waits))
                 await self._reconnect()
@@ -112,28 +138,20 @@ class HubEvidence:
         answer is not in it.
         """
         try:
-            self._take(await self._ask(0))
+            while not await self._ask(0):
+                pass
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             log.warning("no fresh evidence from the hub: %s", str(error) or type(error).__name__)
             return False
         return True
 
-    def _take(self, fleet: report.Fleet) -> None:
-        before, self._fleet = self._fleet, fleet
-        self._received_at = self._clock()
-        self.asked.set()
-        if before is None or before.revision != fleet.revision:
-            self._on_news(gave_back(fleet) != (gave_back(before) if before else frozenset()))
-
-    async def _ask(self, wait: float) -> report.Fleet:
+    async def _ask(self, wait: float) -> bool:
+        """Ask once and take the answer in; whether it brought all there is."""
         if self._session is None:
             raise RuntimeError("Hub is used outside its context")
-        parameters = {"wait": f"{wait:g}s"}
-        if wait and self._fleet is not None:
-            parameters["revision"] = str(self._fleet.revision)
         async with self._session.get(
             f"{self._url}/v1/fleet",
-            params=parameters,
+            params=self._parameters(wait),
             headers=await asyncio.to_thread(self._headers),
             timeout=aiohttp.ClientTimeout(total=wait + 4),
             allow_redirects=False,
@@ -141,12 +159,71 @@ class HubEvidence:
             answer.raise_for_status()
             if answer.status != 200:
                 raise aiohttp.ClientPayloadError(f"the hub answered {answer.status}")
-            fleet, unread = read(await _body(answer))
-        for node in unread - self._unread:
+            if answer.content_type != evidence.CONTENT_TYPE:
+                self._take_whole(*read(await _body(answer, MAXIMUM_BODY)))
+                return True
+            return self._take_lines(await _body(answer, MAXIMUM_LINES))
+
+    def _parameters(self, wait: float) -> dict[str, str]:
+        """The question; a hub of the release before reads no more of it than `revision`."""
+        parameters = {
+            "wait": f"{wait:g}s",
+            "since": str(self._next.revision),
+            "boot": self._next.boot_id,
+        }
+        if wait and self._whole is not None:
+            parameters["revision"] = str(self._whole.revision)
+        return parameters
+
+    def _take_whole(self, fleet: report.Fleet, unread: frozenset[str]) -> None:
+        before, self._whole = self._whole, fleet
+        self._merged, self._next = None, merged.MergedFleet()
+        self._arrived(unread)
+        if before is None or before.revision != fleet.revision:
+            self._changes.is_whole = True
+            self._on_news(gave_back(fleet) != (gave_back(before) if before else frozenset()))
+
+    def _take_lines(self, body: bytes) -> bool:
+        """Add an answer in lines to what we have; whether it brought all there is.
+
+        Raises:
+            aiohttp.ClientPayloadError: it is none, or adds to something else; then everything is
+                asked for anew.
+        """
+        try:
+            head, lines = split(body)
+            if self._next.is_overtaken(head):
+                return True
+            target = self._next if head.base else merged.MergedFleet()
+            target.begin(head, self._clock())
+            for line in lines:
+                target.take(line)
+        except (ValueError, TypeError, KeyError) as error:
+            self._next = merged.MergedFleet()
+            raise aiohttp.ClientPayloadError(f"no evidence of a fleet: {error}"[:1000]) from error
+        self._untold.add(target.finish())
+        self._next = target
+        if head.is_complete:
+            self._untold.is_whole |= target is not self._merged
+            self._whole, self._merged = None, target
+            self._arrived(frozenset(target.unread))
+            self._tell()
+        return head.is_complete
+
+    def _tell(self) -> None:
+        """Let those know who look at what changed."""
+        changed, self._untold = self._untold, merged.FleetChanges()
+        self._changes.add(changed)
+        if changed.is_news:
+            self._on_news(changed.is_urgent)
+
+    def _arrived(self, unread: frozenset[str]) -> None:
+        self._received_at = self._clock()
+        self.asked.set()
+        for node in sorted(unread - self._unread):
             log.warning("what the agent of node %s reports is not understood: it counts as silent."
                         " Bring agent, hub and operator to one release", node)  # fmt: skip
         self._unread = unread
-        return fleet
 
     def _headers(self) -> dict[str, str]:
         if self._token_file is None:
@@ -154,15 +231,28 @@ class HubEvidence:
         return {"Authorization": f"Bearer {self._token_file.read_text().strip()}"}
 
 
-async def _body(answer: aiohttp.ClientResponse) -> bytes:
+async def _body(answer: aiohttp.ClientResponse, most: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     async for chunk in answer.content.iter_any():
         size += len(chunk)
-        if size > MAXIMUM_BODY:
+        if size > most:
             raise aiohttp.ClientPayloadError("the hub's answer is too large")
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def split(body: bytes) -> tuple[evidence.FleetDelta, list[bytes]]:
+    """Divide an answer into its head and its lines.
+
+    Raises:
+        ValueError: it is none, or a part of it is missing.
+    """
+    first, *lines, rest = body.split(b"\n")
+    head = evidence.FleetDelta.decode(first)
+    if rest or len(lines) != head.lines:
+        raise ValueError(f"{len(lines)} lines where there should be {head.lines}")
+    return head, lines
 
 
 def read(body: bytes) -> tuple[report.Fleet, frozenset[str]]:
