@@ -19,7 +19,6 @@ import asyncio
 import dataclasses
 import importlib
 import json
-import os
 import sys
 import tempfile
 import time
@@ -30,7 +29,7 @@ TESTS: Final = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS / "cluster")]
 
 from harness import process  # noqa: E402
-from scale import fleet, trials, world  # noqa: E402
+from scale import fleet, processes, trials, world  # noqa: E402
 
 hardware = importlib.import_module("bench.__main__").hardware
 
@@ -49,6 +48,11 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--only", default="", help="trials, with commas between them (all)")
     parser.add_argument("--quiet", type=float, default=60.0, help="seconds of watching (60)")
     parser.add_argument("--patience", type=float, default=600.0, help="seconds to settle (600)")
+    parser.add_argument(
+        "--profile",
+        action="store_true",
+        help="sample where the operator's time goes with py-spy, which uv brings; with --keep",
+    )
     parser.add_argument("--keep", type=Path, help="folder for logs; they stay")
     parser.add_argument("--json", action="store_true", help="figures as JSON on standard output")
     return parser
@@ -63,6 +67,7 @@ async def measured(chosen: argparse.Namespace, folder: Path) -> tuple[fleet.Flee
     patience = trials.Patience(settle=chosen.patience, quiet=chosen.quiet)
     async with world.brought_up(shape, folder) as fleet_world:
         run = trials.Trials(fleet_world, patience, devices - more, more, chosen.replicas)
+        run.is_profiled = chosen.profile
         return shape, await run.run(wanted)
 
 
@@ -73,7 +78,7 @@ def main() -> int:
     if unknown:
         process.say(f"scale: no trial {', '.join(unknown)}; there are {', '.join(ALL)}")
         return 2
-    before = os.getloadavg()
+    before = processes.load()
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="foreshore-scale-") as place:
         folder = chosen.keep or Path(place)
@@ -85,8 +90,8 @@ def main() -> int:
             return 1
     head = {
         "hardware": hardware(),
-        "load average before": ", ".join(f"{value:.2f}" for value in before),
-        "load average after": ", ".join(f"{value:.2f}" for value in os.getloadavg()),
+        "load average before": before,
+        "load average after": processes.load(),
         "fleet": f"{shape.nodes} nodes ({shape.cloud} cloud), {shape.sites} sites,"
         f" {shape.devices} devices, {fleet.POLICIES * shape.sites} placements,"
         f" {shape.pods()} replicas, {chosen.replicas} operators",

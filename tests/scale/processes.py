@@ -8,6 +8,7 @@ long each answer took, which is the product's own watchdog seen from outside.
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,11 +23,12 @@ from prometheus_client import parser
 
 from bench import usage
 from foreshore_api.wire import metrics as names
-from harness import process
+from harness import process, tools
 
 STALL: Final = 0.050
 """Seconds that nothing may hold a loop for."""
 ASK_EVERY: Final = 0.05
+PROFILER: Final = "py-spy==0.4.3"
 STALL_METRIC: Final = "foreshore_operator_loop_stall_seconds"
 
 
@@ -147,11 +149,19 @@ def lines(text: str) -> Iterator[tuple[str, dict[str, str], float]]:
 class Use:
     """What a process took over some time."""
 
+    seconds: float
     cores: float
     loop_cores: float
+    queued: float
+    """Share of the time in which its first thread, the loop, was ready and had no processor."""
     rss: float
     pss: float
     peak: float
+
+    @property
+    def processor_seconds(self) -> float:
+        """Processor time of all its threads and children."""
+        return self.cores * self.seconds
 
 
 @dataclass
@@ -161,9 +171,11 @@ class UseWatch:
     process_id: int
     begun: float = field(default_factory=time.monotonic)
     before: dict[str, float] = field(default_factory=dict)
+    queued_before: float = 0.0
 
     def __post_init__(self) -> None:
         self.before = dict(usage.processor(self.process_id))
+        self.queued_before = queued(self.process_id)
 
     def end(self) -> Use:
         """What it took since then."""
@@ -171,12 +183,22 @@ class UseWatch:
         seconds = max(0.001, time.monotonic() - self.begun)
         status = memory(self.process_id)
         return Use(
+            seconds=seconds,
+            queued=(queued(self.process_id) - self.queued_before) / seconds,
             cores=sum(spent.values()) / 1000 / seconds,
             loop_cores=spent.get("loop", 0.0) / 1000 / seconds,
             rss=status.get("VmRSS", 0.0),
             pss=usage.resident(self.process_id),
             peak=status.get("VmHWM", 0.0),
         )
+
+
+def queued(process_id: int) -> float:
+    """Seconds for which a process' first thread has waited for a processor since its start."""
+    with contextlib.suppress(OSError):
+        spent = Path(f"/proc/{process_id}/task/{process_id}/schedstat").read_text().split()
+        return int(spent[1]) / 1e9
+    return 0.0
 
 
 def memory(process_id: int) -> dict[str, float]:
@@ -228,11 +250,58 @@ class LoopWatch:
             else 0.0
         )
 
+    @property
+    def longest(self) -> float:
+        """The longest answer in milliseconds."""
+        return max(self.answers, default=0.0) * 1000
+
     def stalls(self) -> int:
         """How many answers took longer than a loop may be held."""
         return sum(seconds > STALL for seconds in self.answers)
 
 
+def sample(process_id: int, file: Path) -> subprocess.Popen[bytes]:
+    """Start py-spy on a process; every sample is a line of its stacks with their number."""
+    return process.start(
+        [
+            tools.uv(), "tool", "run", "--quiet", PROFILER, "record", "--nonblocking",
+            "--pid", str(process_id), "--rate", "20", "--duration", "3600", "--format", "raw",
+            "--output", file,
+        ],
+        log=file.with_suffix(".log"),
+    )  # fmt: skip
+
+
+def end_sampling(sampler: subprocess.Popen[bytes]) -> None:
+    """Let py-spy write what it has."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(sampler.pid, signal.SIGINT)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        sampler.wait(timeout=60)
+    process.end(sampler, kill=True)
+
+
+def hottest(file: Path, most: int = 12) -> Iterator[str]:
+    """The product's functions by the share of samples in which they are on the stack."""
+    if not file.exists():
+        return
+    counts: dict[str, int] = {}
+    total = 0
+    for row in file.read_text().splitlines():
+        stack, _, number = row.rpartition(" ")
+        total += int(number)
+        names_ = {frame.rpartition(":")[0] for frame in stack.split(";") if "foreshore_" in frame}
+        for name in names_:
+            counts[name] = counts.get(name, 0) + int(number)
+    for name, count in sorted(counts.items(), key=lambda item: -item[1])[:most]:
+        yield f"{count / total:.0%} {name}"
+
+
 def load() -> str:
-    """The machine's load now."""
-    return ", ".join(f"{value:.2f}" for value in os.getloadavg())
+    """The machine's load now, and how much of the last minute somebody waited for a processor."""
+    averages = ", ".join(f"{value:.2f}" for value in os.getloadavg())
+    with contextlib.suppress(OSError):
+        waited = re.search(r"some .*avg60=(\S+)", Path("/proc/pressure/cpu").read_text())
+        if waited is not None:
+            return f"{averages}; {waited[1]} % of the last minute somebody waited for a processor"
+    return averages

@@ -10,8 +10,9 @@ leader     the leader killed → the next write of the other replica
 """
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ from foreshore_api.wire import metrics as names
 from foreshore_planner import health
 from harness import process
 from scale import fleet, processes, world, writes
+
+Requests = Mapping[tuple[str, str], float]
 
 SILENT: Final = 12.0
 """Seconds without a write after which a fleet counts as settled."""
@@ -67,7 +70,9 @@ class Trials:
     more: int
     """Devices that are applied to the settled fleet."""
     replicas: int
+    is_profiled: bool = False
     figures: list[Figure] = field(default_factory=list)
+    _memory: float = 0.0
 
     async def run(self, chosen: tuple[str, ...]) -> list[Figure]:
         """Every chosen trial; one that fails says so and stops no other."""
@@ -120,14 +125,21 @@ class Trials:
             self.world.start_operator()
         leader = await self.world.leader()
         watch = processes.UseWatch(leader.process_id)
-        async with processes.LoopWatch(leader.probe_url).watching() as loop:
-            settled = await self._settled("settle", begun, self.base)
+        loop = processes.LoopWatch(leader.probe_url)
+        async with loop.watching(), self._profiled(leader, "settle"):
+            try:
+                settled = await self._settled("settle", begun, self.base)
+            finally:
+                self._note_passes("settle", processes.Samples(), await leader.measured())
+                spent = watch.end().processor_seconds
+                self.note("settle", "operator's processor time", spent, "s")
+                self._note_loop("settle", loop)
         use = watch.end()
+        self._memory = use.rss
         self.note("settle", "everything Ready, nothing written", settled, "s")
         written = self.world.audit.since(begun)
         self.note("settle", "writes", len(written), "", note=listed(writes.counted(written)))
-        self.note("settle", "operator's cores meanwhile", use.cores, "cores")
-        self._note_loop("settle", loop)
+        self.note("settle", "memory (RSS)", use.rss, "MB", note=f"at most {use.peak:.0f}")
 
     async def devices(self) -> None:
         """Apply more devices to a fleet that has settled."""
@@ -148,6 +160,10 @@ class Trials:
                   f"the API server took {applied:.1f} s to take them")  # fmt: skip
         self.note("devices", "writes a device", len(own) / self.more, "", 1.0,
                   listed(writes.counted(own)))  # fmt: skip
+        await self._silence_of_writes(self.patience.settle)
+        rss = processes.memory((await self.world.leader()).process_id).get("VmRSS", 0.0)
+        self.note("devices", "memory a device", (rss - self._memory) * 1000 / self.more, "kB",
+                  note=f"{self._memory:.0f} MB before, {rss:.0f} after")  # fmt: skip
         self.base, self.more = end, 0
 
     async def quiet(self) -> None:
@@ -161,13 +177,18 @@ class Trials:
             )
         }  # fmt: skip
         before, begun = await leader.measured(), time.time()
-        agents = await self.world.agents_figures()
-        async with processes.LoopWatch(leader.probe_url).watching() as loop:
+        agents, asked = await self.world.agents_figures(), await self.world.requests()
+        floor = processes.LoopWatch(f"http://127.0.0.1:{self.world.floor_port}/readyz")
+        async with processes.LoopWatch(leader.probe_url).watching() as loop, floor.watching():
             await asyncio.sleep(self.patience.quiet)
         seconds = time.time() - begun
         for name, watch in watches.items():
             self._note_use(name, watch.end())
         self._note_loop("quiet", loop)
+        self.note("quiet", "longest answer of a loop that does nothing", floor.longest, "ms",
+                  note=f"p99 {floor.quantile(0.99) * 1000:.0f} ms, {floor.stalls()} over 50 ms:"
+                  " the machine's own noise")  # fmt: skip
+        self._note_requests(asked, await self.world.requests(), seconds)
         self._note_passes("quiet", before, await leader.measured())
         written = self.world.audit.since(begun)
         self.note("quiet", "writes", len(written) / seconds, "/s", 25.0,
@@ -267,6 +288,23 @@ class Trials:
         own = [write for write in written if write.name == wanted]
         self.note("leader", "killed → a new device's first write", first(own) - killed, "s")
 
+    @contextlib.asynccontextmanager
+    async def _profiled(
+        self, replica: processes.OperatorReplica, trial: str
+    ) -> AsyncIterator[None]:
+        """Sample where a replica's time goes, if that was asked for."""
+        if not self.is_profiled:
+            yield
+            return
+        file = self.world.folder / f"profile-{trial}.txt"
+        sampler = processes.sample(replica.process_id, file)
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(processes.end_sampling, sampler)
+            shares = "; ".join(processes.hottest(file)) or f"nothing was sampled, see {file}.log"
+            self.note(trial, "where its time goes", None, "", note=shares)
+
     # -- what they share ---------------------------------------------------------------------
 
     async def _settled(self, trial: str, begun: float, devices: int) -> float:
@@ -347,13 +385,13 @@ class Trials:
         self.note("quiet", f"{name}: memory (RSS)", use.rss, "MB", limits[0],
                   f"PSS {use.pss:.0f}, at most {use.peak:.0f}")  # fmt: skip
         self.note("quiet", f"{name}: cores", use.cores, "", limits[1],
-                  f"of them the loop {use.loop_cores:.2f}")  # fmt: skip
+                  f"of them the loop {use.loop_cores:.2f}, which waited for a processor for"
+                  f" {use.queued:.0%} of the time")  # fmt: skip
 
     def _note_loop(self, trial: str, loop: processes.LoopWatch) -> None:
         wanted = 50.0 if trial == "quiet" else None
         asked = len(loop.answers)
-        worst = max(loop.answers, default=0.0) * 1000
-        self.note(trial, "longest answer of the operator's loop", worst, "ms", wanted,
+        self.note(trial, "longest answer of the operator's loop", loop.longest, "ms", wanted,
                   f"p99 {loop.quantile(0.99) * 1000:.0f} ms, {loop.stalls()} of {asked} over 50 ms,"
                   f" {loop.failures} unanswered")  # fmt: skip
 
@@ -370,6 +408,18 @@ class Trials:
             self.note(trial, "the product's own watchdog", None, "", note=str(moved))
         else:
             self.note(trial, "the product's own watchdog", None, "", note="it has none")
+
+    def _note_requests(self, before: Requests, after: Requests, seconds: float) -> None:
+        risen = {
+            f"{verb} {resource}": round(count - before.get((resource, verb), 0))
+            for (resource, verb), count in after.items()
+        }
+        moved = {what: count for what, count in risen.items() if count > 0}
+        others = {what: count for what, count in moved.items() if "leases" not in what}
+        self.note("quiet", "writes of anybody, Leases apart", sum(others.values()) / seconds, "/s",
+                  note=listed(others))  # fmt: skip
+        leases = sum(moved.values()) - sum(others.values())
+        self.note("quiet", "writes of Leases", leases / seconds, "/s")
 
     def _note_agents(self, before: Any, after: Any, seconds: float) -> None:
         earlier = before.get("counts", {})

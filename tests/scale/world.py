@@ -26,9 +26,12 @@ Json = dict[str, Any]
 
 AT_ONCE: Final = 24
 """Requests that are on their way to the API server together while the fleet is made."""
+REQUESTS: Final = "apiserver_request_total"
+WRITING: Final = frozenset({"POST", "PUT", "PATCH", "APPLY", "DELETE"})
 TOKEN_SECONDS: Final = 6 * 3600
 LEASES: Final = "kube-node-lease"
 TESTS: Final = Path(__file__).parents[1]
+ENVIRONMENT: Final = {**os.environ, "PYTHONPATH": f"{TESTS}:{TESTS / 'cluster'}"}
 
 
 class ScaleWorld:
@@ -47,6 +50,8 @@ class ScaleWorld:
         self.operators: list[processes.OperatorReplica] = []
         self.problems: list[str] = []
         self._agents: subprocess.Popen[bytes] | None = None
+        self._floor: subprocess.Popen[bytes] | None = None
+        self.floor_port = process.free_port()
         self._agents_port = process.free_port()
         self._reach: processes.Reach | None = None
         self._started = 0
@@ -89,6 +94,11 @@ class ScaleWorld:
             file.write_text(
                 json.dumps({node: {"token": tokens[node], "site": names[node]} for node in names})
             )
+            self._floor = process.start(
+                [sys.executable, "-m", "scale.floor", "--port", str(self.floor_port)],
+                log=self.folder / "floor.log",
+                env=ENVIRONMENT,
+            )
             self._agents = process.start(
                 [
                     sys.executable, "-m", "scale.agents",
@@ -97,7 +107,7 @@ class ScaleWorld:
                     "--tokens", file, "--port", str(self._agents_port),
                 ],
                 log=self.folder / "agents.log",
-                env={**os.environ, "PYTHONPATH": f"{TESTS}:{TESTS / 'cluster'}"},
+                env=ENVIRONMENT,
             )  # fmt: skip
             await self.until(self._do_agents_speak, what="agents answer", seconds=60)
 
@@ -203,6 +213,14 @@ class ScaleWorld:
             replica.end()
         self.operators.clear()
 
+    async def requests(self) -> Mapping[tuple[str, str], float]:
+        """Writes at the API server by anybody, by resource and verb."""
+        text = await asyncio.to_thread(self.control.kubectl, "get", "--raw", "/metrics")
+        wanted = "\n".join(row for row in text.splitlines() if row.startswith(REQUESTS)) + "\n"
+        samples = processes.Samples(tuple(processes.lines(wanted)))
+        counted = samples.by(REQUESTS, "resource", "verb")
+        return {(key[0], key[1]): value for key, value in counted.items() if key[1] in WRITING}
+
     # -- faults ------------------------------------------------------------------------------
 
     async def silence(self, nodes: Iterable[str]) -> None:
@@ -288,8 +306,9 @@ class ScaleWorld:
         """End all processes but the control plane's."""
         for replica in self.operators:
             process.end(replica.child, kill=True)
-        if self._agents is not None:
-            process.end(self._agents, kill=True)
+        for child in (self._agents, self._floor):
+            if child is not None:
+                process.end(child, kill=True)
         self.hub.stop(kill=True)
 
 
