@@ -72,6 +72,8 @@ class Trials:
     replicas: int
     is_profiled: bool = False
     figures: list[Figure] = field(default_factory=list)
+    spent: dict[str, float] = field(default_factory=dict)
+    """Seconds of processor time of each process in the quiet trial."""
     _memory: float = 0.0
 
     async def run(self, chosen: tuple[str, ...]) -> list[Figure]:
@@ -177,6 +179,7 @@ class Trials:
             )
         }  # fmt: skip
         before, begun = await leader.measured(), time.time()
+        self.world.seen.altered.clear()
         agents, asked = await self.world.agents_figures(), await self.world.requests()
         floor = processes.LoopWatch(f"http://127.0.0.1:{self.world.floor_port}/readyz")
         async with processes.LoopWatch(leader.probe_url).watching() as loop, floor.watching():
@@ -189,13 +192,20 @@ class Trials:
                   note=f"p99 {floor.quantile(0.99) * 1000:.0f} ms, {floor.stalls()} over 50 ms:"
                   " the machine's own noise")  # fmt: skip
         self._note_requests(asked, await self.world.requests(), seconds)
-        self._note_passes("quiet", before, await leader.measured())
+        passes = self._note_passes("quiet", before, await leader.measured())
+        self._note_share("operator: processor time a pass", "operator", passes)
         written = self.world.audit.since(begun)
         self.note("quiet", "writes", len(written) / seconds, "/s", 25.0,
                   listed(writes.counted(written)))  # fmt: skip
+        altered = dict(self.world.seen.altered.most_common(12))
+        self.note("quiet", "parts of statuses written anew", len(altered), "",
+                  note=listed(altered))  # fmt: skip
         devices = sum(write.resource == "devices" for write in written)
         self.note("quiet", "writes of devices", devices / seconds, "/s", 0.0)
-        self._note_agents(agents, await self.world.agents_figures(), seconds)
+        after = await self.world.agents_figures()
+        self._note_agents(agents, after, seconds)
+        reports = after["counts"].get("report", 0) - agents["counts"].get("report", 0)
+        self._note_share("hub: processor time a report", "hub", reports)
 
     async def restart(self) -> None:
         """End all operators and start them again."""
@@ -230,10 +240,17 @@ class Trials:
             moved = self.world.audit.since(lost)
             await self.world.revive([node])
         urgent = [write for write in moved if write.is_urgent]
+        rights = [at for at in self.world.seen.moved_at.values() if at >= lost]
+        made = [write for write in moved if write.kind == "create pods" and write.code < 300]
         stale = lost + health.LEASE_STALE
         note = (
             f"{node} held {held} devices and {replicas} replicas; {listed(writes.counted(moved))}"
         )
+        made_at = last_of(made) - lost if made else None
+        moved_at = max(rights) - lost if rights else None
+        moments = f"{len(rights)} devices, {len(set(rights))} moments"
+        self.note("node", "lost → last replica made", made_at, "s", note=f"{len(made)} pods")
+        self.note("node", "lost → last right moved", moved_at, "s", note=moments)
         self.note("node", "lost → first urgent write", first(urgent) - lost, "s")
         self.note("node", "lost → last urgent write", last_of(urgent) - lost, "s", note=note)
         self.note("node", "Lease stale → last urgent write", last_of(urgent) - stale, "s")
@@ -384,6 +401,7 @@ class Trials:
         limits = (300.0, 0.3) if name == "operator" else (None, None)
         self.note("quiet", f"{name}: memory (RSS)", use.rss, "MB", limits[0],
                   f"PSS {use.pss:.0f}, at most {use.peak:.0f}")  # fmt: skip
+        self.spent[name] = use.processor_seconds
         self.note("quiet", f"{name}: cores", use.cores, "", limits[1],
                   f"of them the loop {use.loop_cores:.2f}, which waited for a processor for"
                   f" {use.queued:.0%} of the time")  # fmt: skip
@@ -408,6 +426,12 @@ class Trials:
             self.note(trial, "the product's own watchdog", None, "", note=str(moved))
         else:
             self.note(trial, "the product's own watchdog", None, "", note="it has none")
+        return count
+
+    def _note_share(self, what: str, name: str, count: float) -> None:
+        spent = self.spent.get(name)
+        value = spent * 1000 / count if spent is not None and count else None
+        self.note("quiet", what, value, "ms", note="all that the process did, divided")
 
     def _note_requests(self, before: Requests, after: Requests, seconds: float) -> None:
         risen = {

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,11 @@ class Watched:
     """Who may command each device."""
     nodes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Where the replicas of each placement are."""
+    moved_at: dict[str, float] = field(default_factory=dict)
+    """When each device last changed hands, as seen from here."""
+    altered: Counter[str] = field(default_factory=Counter)
+    """How often each part of a status was written anew, by kind and path."""
+    _statuses: dict[tuple[str, str], Json] = field(default_factory=dict)
 
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
@@ -65,9 +71,29 @@ class Watched:
         if states.get(name) != is_ready:
             states[name] = is_ready
             self.changed_at[kind] = time.time()
+        before = self._statuses.get((kind, name))
+        self._statuses[kind, name] = status
+        if before is not None:
+            self.altered.update(f"{kind} {path}" for path in differing(before, status))
         if kind == v1alpha1.Device.kind:
-            self.holders[name] = (status.get("authority") or {}).get("holder", "")
+            holder = (status.get("authority") or {}).get("holder", "")
+            if self.holders.get(name) != holder:
+                self.moved_at[name] = time.time()
+            self.holders[name] = holder
         else:
             self.nodes[name] = tuple(
                 str(replica.get("node")) for replica in status.get("replicas", ())
             )
+
+
+def differing(before: Any, after: Any, path: str = "") -> Iterator[str]:
+    """The paths at which two statuses differ; of lists and conditions what they are about."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in sorted({*before, *after}):
+            yield from differing(before.get(key), after.get(key), f"{path}.{key}" if path else key)
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for left, right in zip(before, after, strict=True):
+            name = right.get("type", "") if isinstance(right, dict) else ""
+            yield from differing(left, right, f"{path}[{name}]")
+    elif before != after:
+        yield path

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from scale import processes, trials, writes
+from scale import processes, trials, watched, writes
 
 
 def event(name: str, code: int = 200, at: str = "2026-03-01T10:00:00.250000Z") -> dict[str, Any]:
@@ -85,3 +85,10 @@ def test_the_hottest_functions_are_counted_once_a_sample(tmp_path: Path) -> None
         "100% plan (foreshore_planner/plan.py",
         "75% place (foreshore_planner/placing.py",
     ]
+
+
+def test_what_differs_between_two_statuses_is_named_by_its_condition() -> None:
+    before = {"conditions": [{"type": "Ready", "message": "a"}], "budget": {"limit": 1}}
+    after = {"conditions": [{"type": "Ready", "message": "b"}], "budget": {"limit": 1}, "nodes": 2}
+    assert list(watched.differing(before, after)) == ["conditions[Ready].message", "nodes"]
+    assert list(watched.differing(before, before)) == []
