@@ -413,7 +413,10 @@ class Trials:
                   f"p99 {loop.quantile(0.99) * 1000:.0f} ms, {loop.stalls()} of {asked} over 50 ms,"
                   f" {loop.failures} unanswered")  # fmt: skip
 
-    def _note_passes(self, trial: str, before: processes.Samples, after: processes.Samples) -> None:
+    def _note_passes(
+        self, trial: str, before: processes.Samples, after: processes.Samples
+    ) -> float:
+        """Say how many passes there were, and return that."""
         name = names.OPERATOR_PASS_SECONDS.name
         count = after.total(f"{name}_count") - before.total(f"{name}_count")
         seconds = after.total(f"{name}_sum") - before.total(f"{name}_sum")
