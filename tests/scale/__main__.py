@@ -5,6 +5,7 @@ are the product's own processes with their own accounts, and one process plays e
 the hub's door with the telemetry of all devices. Nothing is asserted: figures are printed beside
 what is wanted of them, and a trial that could not be done says why.
 
+agents     hub, API server and agents alone, before there is any operator
 settle     operator started with all applied → everything Ready, nothing written any more
 devices    more devices applied → Ready
 quiet      memory, cores, answers of the loops, writes while nothing happens
@@ -29,11 +30,11 @@ TESTS: Final = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS / "cluster")]
 
 from harness import process  # noqa: E402
-from scale import fleet, processes, trials, world  # noqa: E402
+from scale import fleet, ledger, processes, trials, world  # noqa: E402
 
 hardware = importlib.import_module("bench.__main__").hardware
 
-ALL: Final = ("settle", "devices", "quiet", "restart", "node", "site", "leader")
+ALL: Final = ("agents", "settle", "devices", "quiet", "restart", "node", "site", "leader")
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -58,11 +59,11 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
-async def measured(chosen: argparse.Namespace, folder: Path) -> tuple[fleet.Fleet, list[Any]]:
+async def measured(chosen: argparse.Namespace, folder: Path) -> tuple[fleet.FleetShape, list[Any]]:
     """Bring the fleet up, run the trials, end everything."""
     devices = chosen.devices or 10 * chosen.nodes
     more = chosen.more if chosen.more is not None else min(1000, devices // 2)
-    shape = fleet.Fleet(chosen.nodes, devices)
+    shape = fleet.FleetShape(chosen.nodes, devices)
     wanted = tuple(chosen.only.split(",")) if chosen.only else ALL
     patience = trials.Patience(settle=chosen.patience, quiet=chosen.quiet)
     async with world.brought_up(shape, folder) as fleet_world:
@@ -102,7 +103,7 @@ def main() -> int:
         print(json.dumps({**head, "figures": rows}, indent=1))
     else:
         print("\n".join([*(f"{key}: {value}" for key, value in head.items()), "",
-                         *trials.shown(figures)]))  # fmt: skip
+                         *ledger.shown(figures)]))  # fmt: skip
     return 0
 
 

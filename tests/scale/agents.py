@@ -50,7 +50,7 @@ UPTIME: Final = 123_456_789.0
 
 
 @dataclass
-class Tally:
+class CallTally:
     """What all agents of this process have done."""
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -73,7 +73,7 @@ class Tally:
 
 
 @dataclass
-class Site:
+class PlayedSite:
     """Who is at a site, and since when each is silent."""
 
     nodes: list[str] = field(default_factory=list)
@@ -93,10 +93,10 @@ class PlayedAgent:
 
     node: str
     token: str
-    site: Site
+    site: PlayedSite
     url: str
     tls: ssl.SSLContext
-    tally: Tally
+    tally: CallTally
     started: float = 0.0
     etag: str | None = None
     assigned: Json = field(default_factory=dict)
@@ -330,11 +330,11 @@ class PlayedAgent:
 
 def played(tokens: Mapping[str, Json], url: str, tls: ssl.SSLContext) -> dict[str, PlayedAgent]:
     """The agents of a fleet, by node; those of no site hear nobody."""
-    sites: dict[str, Site] = {}
+    sites: dict[str, PlayedSite] = {}
     agents: dict[str, PlayedAgent] = {}
-    tally = Tally()
+    tally = CallTally()
     for node, given in tokens.items():
-        site = sites.setdefault(given["site"] or node, Site())
+        site = sites.setdefault(given["site"] or node, PlayedSite())
         site.nodes.append(node)
         agents[node] = PlayedAgent(node, given["token"], site, url, tls, tally)
     return agents

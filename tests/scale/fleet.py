@@ -23,7 +23,7 @@ ECHO_PORT: Final = 8081
 
 
 @dataclass(frozen=True)
-class Fleet:
+class FleetShape:
     """A fleet of so many nodes and devices."""
 
     nodes: int

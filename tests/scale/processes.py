@@ -146,7 +146,7 @@ def lines(text: str) -> Iterator[tuple[str, dict[str, str], float]]:
 
 
 @dataclass(frozen=True)
-class Use:
+class ProcessUse:
     """What a process took over some time."""
 
     seconds: float
@@ -177,12 +177,12 @@ class UseWatch:
         self.before = dict(usage.processor(self.process_id))
         self.queued_before = queued(self.process_id)
 
-    def end(self) -> Use:
+    def end(self) -> ProcessUse:
         """What it took since then."""
         spent = usage.since(self.before, usage.processor(self.process_id))
         seconds = max(0.001, time.monotonic() - self.begun)
         status = memory(self.process_id)
-        return Use(
+        return ProcessUse(
             seconds=seconds,
             queued=(queued(self.process_id) - self.queued_before) / seconds,
             cores=sum(spent.values()) / 1000 / seconds,

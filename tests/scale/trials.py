@@ -1,53 +1,24 @@
-"""What is measured of a fleet, trial by trial; each gives its figures or says why it could not.
+"""What is measured of a fleet, trial by trial: each notes its figures, or says why it could not.
 
-settle     operator started with all applied → everything Ready and nothing written any more
-devices    more devices applied → Ready
-quiet      memory, cores, answers of the loops, writes while nothing happens
-restart    operator ended and started again → nothing written any more
-node       one node lost → last urgent write
-site       one whole site lost: nothing may move
-leader     the leader killed → the next write of the other replica
+`__main__` says what each is about and runs them in order; a trial that fails stops no other.
 """
 
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from foreshore_api import v1alpha1
 from foreshore_api.wire import metrics as names
 from foreshore_planner import health
 from harness import process
-from scale import fleet, processes, world, writes
-
-Requests = Mapping[tuple[str, str], float]
+from scale import fleet, ledger, processes, world, writes
 
 SILENT: Final = 12.0
 """Seconds without a write after which a fleet counts as settled."""
 SCRAPE_SECONDS: Final = 10.0
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One figure; `wanted` is what it must reach, None where nothing is asked of it."""
-
-    trial: str
-    what: str
-    value: float | None
-    unit: str
-    wanted: float | None = None
-    note: str = ""
-
-    @property
-    def verdict(self) -> str:
-        """Whether it reaches what is wanted."""
-        if self.wanted is None:
-            return ""
-        if self.value is None:
-            return "not measured"
-        return "reached" if self.value <= self.wanted else "MISSED"
 
 
 @dataclass
@@ -71,12 +42,11 @@ class Trials:
     """Devices that are applied to the settled fleet."""
     replicas: int
     is_profiled: bool = False
-    figures: list[Figure] = field(default_factory=list)
-    spent: dict[str, float] = field(default_factory=dict)
-    """Seconds of processor time of each process in the quiet trial."""
+    book: ledger.Ledger = field(default_factory=ledger.Ledger)
     _memory: float = 0.0
+    _are_applied: bool = False
 
-    async def run(self, chosen: tuple[str, ...]) -> list[Figure]:
+    async def run(self, chosen: tuple[str, ...]) -> list[ledger.ScaleFigure]:
         """Every chosen trial; one that fails says so and stops no other."""
         for name, trial in self.named().items():
             if name not in chosen:
@@ -86,12 +56,13 @@ class Trials:
                 await trial()
             except Exception as error:  # noqa: BLE001 - said; it costs its own figures, no other's
                 process.say(f"scale: {name} failed: {error}")
-                self.note(name, "could not be measured", None, "", note=one_line(error))
-        return self.figures
+                self.book.note(name, "could not be measured", None, "", note=ledger.one_line(error))
+        return self.book.figures
 
     def named(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """The trials by name."""
         return {
+            "agents": self.agents,
             "settle": self.settle,
             "devices": self.devices,
             "quiet": self.quiet,
@@ -101,27 +72,28 @@ class Trials:
             "leader": self.leader,
         }
 
-    def note(
-        self,
-        trial: str,
-        what: str,
-        value: float | None,
-        unit: str,
-        wanted: float | None = None,
-        note: str = "",
-    ) -> None:
-        """Keep a figure and say it."""
-        figure = Figure(trial, what, value, unit, wanted, note)
-        self.figures.append(figure)
-        process.say(f"  {line(figure)}")
-
     # -- the trials ------------------------------------------------------------------------
+
+    async def agents(self) -> None:
+        """Look at hub and agents before anything is decided."""
+        await self._applied()
+        await self.world.until(
+            self._are_assigned, what="every agent has its assignment", seconds=self.patience.settle
+        )
+        watches = {
+            name: processes.UseWatch(process_id)
+            for name, process_id in self.world.process_ids.items()
+        }
+        before, begun = await self.world.agents_figures(), time.time()
+        await asyncio.sleep(self.patience.quiet / 2)
+        after, seconds = await self.world.agents_figures(), time.time() - begun
+        for name, watch in watches.items():
+            self.book.note_use("agents", name, watch.end())
+        self.book.note_agents("agents", before, after, seconds)
 
     async def settle(self) -> None:
         """Start operators on a fleet where all is applied and nothing decided."""
-        shape = self.world.shape
-        with process.step(f"applying {self.base} devices"):
-            await self.world.apply(shape.device_documents(0, self.base))
+        await self._applied()
         begun = time.time()
         for _ in range(self.replicas):
             self.world.start_operator()
@@ -132,16 +104,16 @@ class Trials:
             try:
                 settled = await self._settled("settle", begun, self.base)
             finally:
-                self._note_passes("settle", processes.Samples(), await leader.measured())
+                self.book.note_passes("settle", processes.Samples(), await leader.measured())
                 spent = watch.end().processor_seconds
-                self.note("settle", "operator's processor time", spent, "s")
-                self._note_loop("settle", loop)
+                self.book.note("settle", "operator's processor time", spent, "s")
+                self.book.note_loop("settle", loop)
         use = watch.end()
         self._memory = use.rss
-        self.note("settle", "everything Ready, nothing written", settled, "s")
+        self.book.note("settle", "everything Ready, nothing written", settled, "s")
         written = self.world.audit.since(begun)
-        self.note("settle", "writes", len(written), "", note=listed(writes.counted(written)))
-        self.note("settle", "memory (RSS)", use.rss, "MB", note=f"at most {use.peak:.0f}")
+        self.book.note("settle", "writes", len(written), "", note=counted(written))
+        self.book.note("settle", "memory (RSS)", use.rss, "MB", note=f"at most {use.peak:.0f}")
 
     async def devices(self) -> None:
         """Apply more devices to a fleet that has settled."""
@@ -158,13 +130,13 @@ class Trials:
         ready = self.world.seen.changed_at[v1alpha1.Device.kind] - begun
         made = {f"d-{number:06}" for number in range(self.base, end)}
         own = [write for write in self.world.audit.since(begun) if write.name in made]
-        self.note("devices", f"{self.more} devices applied → Ready", ready, "s", 15.0,
+        self.book.note("devices", f"{self.more} devices applied → Ready", ready, "s", 15.0,
                   f"the API server took {applied:.1f} s to take them")  # fmt: skip
-        self.note("devices", "writes a device", len(own) / self.more, "", 1.0,
-                  listed(writes.counted(own)))  # fmt: skip
+        self.book.note("devices", "writes a device", len(own) / self.more, "", 1.0,
+                  counted(own))  # fmt: skip
         await self._silence_of_writes(self.patience.settle)
         rss = processes.memory((await self.world.leader()).process_id).get("VmRSS", 0.0)
-        self.note("devices", "memory a device", (rss - self._memory) * 1000 / self.more, "kB",
+        self.book.note("devices", "memory a device", (rss - self._memory) * 1000 / self.more, "kB",
                   note=f"{self._memory:.0f} MB before, {rss:.0f} after")  # fmt: skip
         self.base, self.more = end, 0
 
@@ -186,26 +158,24 @@ class Trials:
             await asyncio.sleep(self.patience.quiet)
         seconds = time.time() - begun
         for name, watch in watches.items():
-            self._note_use(name, watch.end())
-        self._note_loop("quiet", loop)
-        self.note("quiet", "longest answer of a loop that does nothing", floor.longest, "ms",
+            self.book.note_use("quiet", name, watch.end())
+        self.book.note_loop("quiet", loop)
+        self.book.note("quiet", "longest answer of a loop that does nothing", floor.longest, "ms",
                   note=f"p99 {floor.quantile(0.99) * 1000:.0f} ms, {floor.stalls()} over 50 ms:"
                   " the machine's own noise")  # fmt: skip
-        self._note_requests(asked, await self.world.requests(), seconds)
-        passes = self._note_passes("quiet", before, await leader.measured())
-        self._note_share("operator: processor time a pass", "operator", passes)
+        self.book.note_requests(asked, await self.world.requests(), seconds)
+        passes = self.book.note_passes("quiet", before, await leader.measured())
+        self.book.note_share("quiet", "operator: processor time a pass", "operator", passes)
         written = self.world.audit.since(begun)
-        self.note("quiet", "writes", len(written) / seconds, "/s", 25.0,
-                  listed(writes.counted(written)))  # fmt: skip
+        self.book.note("quiet", "writes", len(written) / seconds, "/s", 25.0,
+                  counted(written))  # fmt: skip
         altered = dict(self.world.seen.altered.most_common(12))
-        self.note("quiet", "parts of statuses written anew", len(altered), "",
-                  note=listed(altered))  # fmt: skip
+        self.book.note("quiet", "parts of statuses written anew", len(altered), "",
+                  note=ledger.listed(altered))  # fmt: skip
         devices = sum(write.resource == "devices" for write in written)
-        self.note("quiet", "writes of devices", devices / seconds, "/s", 0.0)
+        self.book.note("quiet", "writes of devices", devices / seconds, "/s", 0.0)
         after = await self.world.agents_figures()
-        self._note_agents(agents, after, seconds)
-        reports = after["counts"].get("report", 0) - agents["counts"].get("report", 0)
-        self._note_share("hub: processor time a report", "hub", reports)
+        self.book.note_agents("quiet", agents, after, seconds)
 
     async def restart(self) -> None:
         """End all operators and start them again."""
@@ -221,10 +191,10 @@ class Trials:
         acted = time.time() - begun
         last = await self._silence_of_writes(self.patience.settle)
         written = self.world.audit.since(begun)
-        self.note("restart", "it leads", leading, "s")
-        self.note("restart", "its first pass has acted", acted, "s")
-        self.note("restart", "settled: the last write", max(acted, last - begun), "s", 60.0,
-                  f"{len(written)} writes: {listed(writes.counted(written))}")  # fmt: skip
+        self.book.note("restart", "it leads", leading, "s")
+        self.book.note("restart", "its first pass has acted", acted, "s")
+        self.book.note("restart", "settled: the last write", max(acted, last - begun), "s", 60.0,
+                  f"{len(written)} writes: {counted(written)}")  # fmt: skip
 
     async def node(self) -> None:
         """Lose the node that holds most, with its agent."""
@@ -243,18 +213,16 @@ class Trials:
         rights = [at for at in self.world.seen.moved_at.values() if at >= lost]
         made = [write for write in moved if write.kind == "create pods" and write.code < 300]
         stale = lost + health.LEASE_STALE
-        note = (
-            f"{node} held {held} devices and {replicas} replicas; {listed(writes.counted(moved))}"
-        )
+        note = f"{node} held {held} devices and {replicas} replicas; {counted(moved)}"
         made_at = last_of(made) - lost if made else None
         moved_at = max(rights) - lost if rights else None
         moments = f"{len(rights)} devices, {len(set(rights))} moments"
-        self.note("node", "lost → last replica made", made_at, "s", note=f"{len(made)} pods")
-        self.note("node", "lost → last right moved", moved_at, "s", note=moments)
-        self.note("node", "lost → first urgent write", first(urgent) - lost, "s")
-        self.note("node", "lost → last urgent write", last_of(urgent) - lost, "s", note=note)
-        self.note("node", "Lease stale → last urgent write", last_of(urgent) - stale, "s")
-        self._note_passes("node", before, await leader.measured())
+        self.book.note("node", "lost → last replica made", made_at, "s", note=f"{len(made)} pods")
+        self.book.note("node", "lost → last right moved", moved_at, "s", note=moments)
+        self.book.note("node", "lost → first urgent write", first(urgent) - lost, "s")
+        self.book.note("node", "lost → last urgent write", last_of(urgent) - lost, "s", note=note)
+        self.book.note("node", "Lease stale → last urgent write", last_of(urgent) - stale, "s")
+        self.book.note_passes("node", before, await leader.measured())
 
     async def site(self) -> None:
         """Lose every node of one site: it must be held, and no other touched."""
@@ -270,11 +238,11 @@ class Trials:
         moved = sum(holders.get(name) != now for name, now in self.world.seen.holders.items())
         pods = [write for write in written if write.resource == "pods"]
         told = [write for write in written if write.resource == "sites" and write.name == site]
-        self.note("site", "devices moved", moved, "", 0)
-        self.note("site", "pods made or deleted", len(pods), "", 0)
-        self.note("site", "lost → its Site says so", first(told) - lost if told else None, "s")
-        self.note("site", "writes in a minute", len(written), "",
-                  note=listed(writes.counted(written)))  # fmt: skip
+        self.book.note("site", "devices moved", moved, "", 0)
+        self.book.note("site", "pods made or deleted", len(pods), "", 0)
+        self.book.note("site", "lost → its Site says so", first(told) - lost if told else None, "s")
+        self.book.note("site", "writes in a minute", len(written), "",
+                  note=counted(written))  # fmt: skip
 
     async def leader(self) -> None:
         """Kill the leader while there is something to write."""
@@ -301,9 +269,9 @@ class Trials:
             seconds=self.patience.settle,
         )
         written = self.world.audit.since(killed)
-        self.note("leader", "killed → next write", first(written) - killed, "s", 8.0)
+        self.book.note("leader", "killed → next write", first(written) - killed, "s", 8.0)
         own = [write for write in written if write.name == wanted]
-        self.note("leader", "killed → a new device's first write", first(own) - killed, "s")
+        self.book.note("leader", "killed → a new device's first write", first(own) - killed, "s")
 
     @contextlib.asynccontextmanager
     async def _profiled(
@@ -320,9 +288,21 @@ class Trials:
         finally:
             await asyncio.to_thread(processes.end_sampling, sampler)
             shares = "; ".join(processes.hottest(file)) or f"nothing was sampled, see {file}.log"
-            self.note(trial, "where its time goes", None, "", note=shares)
+            self.book.note(trial, "where its time goes", None, "", note=shares)
 
     # -- what they share ---------------------------------------------------------------------
+
+    async def _applied(self) -> None:
+        """Apply the devices that are there from the start, once."""
+        if self._are_applied:
+            return
+        with process.step(f"applying {self.base} devices"):
+            await self.world.apply(self.world.shape.device_documents(0, self.base))
+        self._are_applied = True
+
+    async def _are_assigned(self) -> bool:
+        figures = await self.world.agents_figures()
+        return bool(figures.get("assigned", 0) >= self.world.shape.nodes)
 
     async def _settled(self, trial: str, begun: float, devices: int) -> float:
         """Wait until all is Ready and silent; seconds until the last write."""
@@ -336,7 +316,7 @@ class Trials:
                 return last - begun
             self.world.check()
             await asyncio.sleep(1)
-        self.note(trial, "Ready when patience ended", None, "", note=self._states())
+        self.book.note(trial, "Ready when patience ended", None, "", note=self._states())
         raise process.HarnessError(
             f"not settled within {self.patience.settle:.0f} s: {self._states()}"
         )
@@ -397,70 +377,6 @@ class Trials:
         finally:
             await self._silence_of_writes(max(SILENT, deadline - time.time()))
 
-    def _note_use(self, name: str, use: processes.Use) -> None:
-        limits = (300.0, 0.3) if name == "operator" else (None, None)
-        self.note("quiet", f"{name}: memory (RSS)", use.rss, "MB", limits[0],
-                  f"PSS {use.pss:.0f}, at most {use.peak:.0f}")  # fmt: skip
-        self.spent[name] = use.processor_seconds
-        self.note("quiet", f"{name}: cores", use.cores, "", limits[1],
-                  f"of them the loop {use.loop_cores:.2f}, which waited for a processor for"
-                  f" {use.queued:.0%} of the time")  # fmt: skip
-
-    def _note_loop(self, trial: str, loop: processes.LoopWatch) -> None:
-        wanted = 50.0 if trial == "quiet" else None
-        asked = len(loop.answers)
-        self.note(trial, "longest answer of the operator's loop", loop.longest, "ms", wanted,
-                  f"p99 {loop.quantile(0.99) * 1000:.0f} ms, {loop.stalls()} of {asked} over 50 ms,"
-                  f" {loop.failures} unanswered")  # fmt: skip
-
-    def _note_passes(
-        self, trial: str, before: processes.Samples, after: processes.Samples
-    ) -> float:
-        """Say how many passes there were, and return that."""
-        name = names.OPERATOR_PASS_SECONDS.name
-        count = after.total(f"{name}_count") - before.total(f"{name}_count")
-        seconds = after.total(f"{name}_sum") - before.total(f"{name}_sum")
-        mean = seconds / count if count else None
-        self.note(trial, "passes", count, "", note="" if mean is None else f"mean {mean:.3f} s")
-        stalls = after.beginning(processes.STALL_METRIC)
-        if stalls:
-            earlier = before.beginning(processes.STALL_METRIC)
-            moved = {key: value - earlier.get(key, 0) for key, value in stalls.items()}
-            self.note(trial, "the product's own watchdog", None, "", note=str(moved))
-        else:
-            self.note(trial, "the product's own watchdog", None, "", note="it has none")
-        return count
-
-    def _note_share(self, what: str, name: str, count: float) -> None:
-        spent = self.spent.get(name)
-        value = spent * 1000 / count if spent is not None and count else None
-        self.note("quiet", what, value, "ms", note="all that the process did, divided")
-
-    def _note_requests(self, before: Requests, after: Requests, seconds: float) -> None:
-        risen = {
-            f"{verb} {resource}": round(count - before.get((resource, verb), 0))
-            for (resource, verb), count in after.items()
-        }
-        moved = {what: count for what, count in risen.items() if count > 0}
-        others = {what: count for what, count in moved.items() if "leases" not in what}
-        self.note("quiet", "writes of anybody, Leases apart", sum(others.values()) / seconds, "/s",
-                  note=listed(others))  # fmt: skip
-        leases = sum(moved.values()) - sum(others.values())
-        self.note("quiet", "writes of Leases", leases / seconds, "/s")
-
-    def _note_agents(self, before: Any, after: Any, seconds: float) -> None:
-        earlier = before.get("counts", {})
-        for what, count in sorted(after.get("counts", {}).items()):
-            times = after.get("seconds", {}).get(what)
-            note = (
-                f"p50 {times['p50'] * 1000:.0f} ms, p99 {times['p99'] * 1000:.0f} ms"
-                if times
-                else ""
-            )
-            rate = (count - earlier.get(what, 0)) / seconds
-            if rate or times:
-                self.note("quiet", f"agents: {what}", rate, "/s", note=note)
-
 
 async def is_filled(replica: processes.OperatorReplica) -> bool:
     """Whether a replica's mirrors are filled."""
@@ -479,30 +395,6 @@ def last_of(written: list[writes.Write]) -> float:
     return written[-1].at if written else 0.0
 
 
-def listed(counts: dict[str, int]) -> str:
-    """Counts in words."""
-    return ", ".join(f"{count} {what}" for what, count in counts.items())
-
-
-def line(figure: Figure) -> str:
-    """A figure in words."""
-    value = (
-        "–"
-        if figure.value is None
-        else f"{figure.value:.3g}"
-        if figure.value < 100
-        else f"{figure.value:.0f}"
-    )
-    wanted = "" if figure.wanted is None else f"  (≤ {figure.wanted:g}: {figure.verdict})"
-    note = f"  {figure.note}" if figure.note else ""
-    return f"{figure.trial:8} {figure.what}: {value} {figure.unit}{wanted}{note}"
-
-
-def one_line(error: Exception) -> str:
-    """An error as one line."""
-    return " ".join(str(error).split())[:600] or type(error).__name__
-
-
-def shown(figures: list[Figure]) -> Iterator[str]:
-    """All figures, one a line."""
-    yield from map(line, figures)
+def counted(written: list[writes.Write]) -> str:
+    """Writes by kind, in words."""
+    return ledger.listed(writes.counted(written))

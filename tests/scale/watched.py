@@ -16,7 +16,7 @@ KINDS = (v1alpha1.Device, v1alpha1.InferencePlacement)
 
 
 @dataclass
-class Watched:
+class WatchedFleet:
     """What is Ready, by kind and name."""
 
     kube: api.KubeApi

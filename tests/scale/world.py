@@ -38,7 +38,7 @@ class ScaleWorld:
     """What trials work with."""
 
     def __init__(
-        self, shape: fleet.Fleet, control: plane.ControlPlane, kube: api.KubeApi, folder: Path
+        self, shape: fleet.FleetShape, control: plane.ControlPlane, kube: api.KubeApi, folder: Path
     ) -> None:
         self.shape = shape
         self.control = control
@@ -46,7 +46,7 @@ class ScaleWorld:
         self.folder = folder
         self.hub = hub_process.HubProcess(control, folder / "hub")
         self.audit = writes.AuditLog(control.audit_log)
-        self.seen = watched.Watched(kube)
+        self.seen = watched.WatchedFleet(kube)
         self.operators: list[processes.OperatorReplica] = []
         self.problems: list[str] = []
         self._agents: subprocess.Popen[bytes] | None = None
@@ -313,7 +313,7 @@ class ScaleWorld:
 
 
 @contextlib.asynccontextmanager
-async def brought_up(shape: fleet.Fleet, folder: Path) -> AsyncIterator[ScaleWorld]:
+async def brought_up(shape: fleet.FleetShape, folder: Path) -> AsyncIterator[ScaleWorld]:
     """A fleet without devices and operators."""
     with plane.ControlPlane(folder) as control:
         access = await config.load(control.kubeconfig)

@@ -34,9 +34,9 @@ ASSIGNED: dict[str, Any] = {
 
 
 def agent(node: str = "n1") -> agents.PlayedAgent:
-    site = agents.Site(nodes=["n1", "n2"])
+    site = agents.PlayedSite(nodes=["n1", "n2"])
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    made = agents.PlayedAgent(node, "token", site, "https://hub", tls, agents.Tally())
+    made = agents.PlayedAgent(node, "token", site, "https://hub", tls, agents.CallTally())
     made.started = time.monotonic()
     return made
 

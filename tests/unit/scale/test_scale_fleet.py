@@ -16,7 +16,7 @@ SIZES = st.integers(1, 3000)
 def test_a_fleet_of_any_size_has_so_many_nodes_and_a_site_for_every_edge_node(
     nodes: int, devices: int
 ) -> None:
-    shape = fleet.Fleet(nodes, devices)
+    shape = fleet.FleetShape(nodes, devices)
     names = shape.node_names()
     assert len(names) == nodes
     sites = {site for site in names.values() if site is not None}
@@ -26,7 +26,7 @@ def test_a_fleet_of_any_size_has_so_many_nodes_and_a_site_for_every_edge_node(
 
 @given(nodes=st.integers(20, 1000))
 def test_ten_devices_a_node_reach_every_policy_at_every_site(nodes: int) -> None:
-    shape = fleet.Fleet(nodes, 10 * nodes)
+    shape = fleet.FleetShape(nodes, 10 * nodes)
     counts = Counter(
         (device["spec"]["site"], device["metadata"]["labels"]["zone"])
         for device in shape.device_documents(0, shape.devices)
@@ -36,7 +36,7 @@ def test_ten_devices_a_node_reach_every_policy_at_every_site(nodes: int) -> None
 
 
 def test_devices_that_are_applied_later_are_other_devices() -> None:
-    shape = fleet.Fleet(50, 500)
+    shape = fleet.FleetShape(50, 500)
     first = {device["metadata"]["name"] for device in shape.device_documents(0, 250)}
     later = {device["metadata"]["name"] for device in shape.device_documents(250, 500)}
     assert len(first) == len(later) == 250
@@ -45,7 +45,7 @@ def test_devices_that_are_applied_later_are_other_devices() -> None:
 
 def test_what_is_applied_is_what_the_product_reads() -> None:
     models = {model.kind: model for model in v1alpha1.KINDS}
-    shape = fleet.Fleet(20, 40)
+    shape = fleet.FleetShape(20, 40)
     documents = [*shape.resources(), *shape.device_documents(0, 40)]
     kinds = Counter(models[document["kind"]].read(document).kind for document in documents)
     assert kinds["Device"] == 40

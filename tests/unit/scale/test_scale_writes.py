@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from scale import processes, trials, watched, writes
+from scale import ledger, processes, watched, writes
 
 
 def event(name: str, code: int = 200, at: str = "2026-03-01T10:00:00.250000Z") -> dict[str, Any]:
@@ -57,10 +57,10 @@ def test_nobody_but_the_operator_is_logged_and_no_lease() -> None:
 
 
 def test_a_figure_says_whether_it_reaches_what_is_wanted() -> None:
-    assert trials.Figure("quiet", "memory", 299, "MB", 300).verdict == "reached"
-    assert trials.Figure("quiet", "memory", 301, "MB", 300).verdict == "MISSED"
-    assert trials.Figure("quiet", "memory", None, "MB", 300).verdict == "not measured"
-    assert trials.Figure("quiet", "memory", 301, "MB").verdict == ""
+    assert ledger.ScaleFigure("quiet", "memory", 299, "MB", 300).verdict == "reached"
+    assert ledger.ScaleFigure("quiet", "memory", 301, "MB", 300).verdict == "MISSED"
+    assert ledger.ScaleFigure("quiet", "memory", None, "MB", 300).verdict == "not measured"
+    assert ledger.ScaleFigure("quiet", "memory", 301, "MB").verdict == ""
 
 
 def test_metrics_are_summed_over_the_labels_that_nobody_names() -> None:
