@@ -20,6 +20,7 @@ import asyncio
 import dataclasses
 import importlib
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -60,7 +61,11 @@ def arguments() -> argparse.ArgumentParser:
 
 
 async def measured(chosen: argparse.Namespace, folder: Path) -> tuple[fleet.FleetShape, list[Any]]:
-    """Bring the fleet up, run the trials, end everything."""
+    """Bring the fleet up, run the trials, end everything; SIGTERM ends it in good order too."""
+    task = asyncio.current_task()
+    if task is not None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     devices = chosen.devices or 10 * chosen.nodes
     more = chosen.more if chosen.more is not None else min(1000, devices // 2)
     shape = fleet.FleetShape(chosen.nodes, devices)
@@ -89,6 +94,9 @@ def main() -> int:
         except process.HarnessError as error:
             process.say(f"scale: {error}")
             return 1
+        except asyncio.CancelledError:
+            process.say("scale: ended before its time")
+            return 130
     head = {
         "hardware": hardware(),
         "load average before": before,

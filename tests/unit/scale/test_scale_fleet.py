@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foreshore_api import meta, v1alpha1
@@ -12,6 +12,7 @@ from scale import fleet
 SIZES = st.integers(1, 3000)
 
 
+@settings(max_examples=30, deadline=None)
 @given(nodes=SIZES, devices=st.integers(0, 2000))
 def test_a_fleet_of_any_size_has_so_many_nodes_and_a_site_for_every_edge_node(
     nodes: int, devices: int
@@ -24,7 +25,8 @@ def test_a_fleet_of_any_size_has_so_many_nodes_and_a_site_for_every_edge_node(
     assert sum(site is None for site in names.values()) == shape.cloud
 
 
-@given(nodes=st.integers(20, 1000))
+@settings(max_examples=10, deadline=None)
+@given(nodes=st.integers(20, 150))
 def test_ten_devices_a_node_reach_every_policy_at_every_site(nodes: int) -> None:
     shape = fleet.FleetShape(nodes, 10 * nodes)
     counts = Counter(
