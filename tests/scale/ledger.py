@@ -81,19 +81,26 @@ class Ledger:
         seconds = after.total(f"{name}_sum") - before.total(f"{name}_sum")
         mean = seconds / count if count else None
         self.note(trial, "passes", count, "", note="" if mean is None else f"mean {mean:.3f} s")
-        stalls = after.beginning(processes.STALL_METRIC)
-        if stalls:
-            earlier = before.beginning(processes.STALL_METRIC)
-            moved = {key: value - earlier.get(key, 0) for key, value in stalls.items()}
-            self.note(trial, "the product's own watchdog", None, "", note=str(moved))
-        else:
-            self.note(trial, "the product's own watchdog", None, "", note="it has none")
+        self.note_stalls(trial, before, after)
         return count
 
     def note_share(self, trial: str, what: str, name: str, count: float) -> None:
         spent = self.spent.get(name)
         value = spent * 1000 / count if spent is not None and count else None
         self.note(trial, what, value, "ms", note="all that the process did, divided")
+
+    def note_stalls(self, trial: str, before: processes.Samples, after: processes.Samples) -> None:
+        """Say what the product's own watchdog has seen, where it has one."""
+        what = "stalls over 50 ms by the product's own watchdog"
+        stalls, earlier = (samples.beginning(processes.STALL_METRIC) for samples in (after, before))
+        within = f"{processes.STALL_METRIC}_bucket{{le={processes.STALL}}}"
+        if within not in stalls:
+            self.note(trial, what, None, "", note="this release has none")
+            return
+        risen = {key: value - earlier.get(key, 0.0) for key, value in stalls.items()}
+        looks = risen[f"{processes.STALL_METRIC}_count"]
+        wanted = 0.0 if trial == "quiet" else None
+        self.note(trial, what, looks - risen[within], "", wanted, f"of {looks:.0f} looks")
 
     def note_requests(self, before: Requests, after: Requests, seconds: float) -> None:
         risen = {

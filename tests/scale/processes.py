@@ -290,7 +290,11 @@ def hottest(file: Path, most: int = 12) -> Iterator[str]:
     for row in file.read_text().splitlines():
         stack, _, number = row.rpartition(" ")
         total += int(number)
-        names_ = {frame.rpartition(":")[0] for frame in stack.split(";") if "foreshore_" in frame}
+        names_ = {
+            frame.rpartition(":")[0]
+            for frame in stack.split(";")
+            if "foreshore_" in frame and "<" not in frame and "foreshore_operator/main" not in frame
+        }
         for name in names_:
             counts[name] = counts.get(name, 0) + int(number)
     for name, count in sorted(counts.items(), key=lambda item: -item[1])[:most]:

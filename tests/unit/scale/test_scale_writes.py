@@ -92,3 +92,26 @@ def test_what_differs_between_two_statuses_is_named_by_its_condition() -> None:
     after = {"conditions": [{"type": "Ready", "message": "b"}], "budget": {"limit": 1}, "nodes": 2}
     assert list(watched.differing(before, after)) == ["conditions[Ready].message", "nodes"]
     assert list(watched.differing(before, before)) == []
+
+
+def stalls(within: int, beyond: int) -> processes.Samples:
+    name = processes.STALL_METRIC
+    text = (
+        f"# TYPE {name} histogram\n"
+        f'{name}_bucket{{le="0.05"}} {within}\n'
+        f'{name}_bucket{{le="+Inf"}} {within + beyond}\n'
+        f"{name}_count {within + beyond}\n{name}_sum 1\n"
+    )
+    return processes.Samples(tuple(processes.lines(text)))
+
+
+def test_stalls_are_those_of_the_trial_alone() -> None:
+    book = ledger.Ledger()
+    book.note_stalls("quiet", stalls(100, 7), stalls(150, 9))
+    assert (book.figures[0].value, book.figures[0].verdict) == (2, "MISSED")
+
+
+def test_a_product_without_a_watchdog_is_said_to_have_none() -> None:
+    book = ledger.Ledger()
+    book.note_stalls("quiet", processes.Samples(), processes.Samples())
+    assert (book.figures[0].value, book.figures[0].note) == (None, "this release has none")
