@@ -214,14 +214,16 @@ class Trials:
         made = [write for write in moved if write.kind == "create pods" and write.code < 300]
         stale = lost + health.LEASE_STALE
         note = f"{node} held {held} devices and {replicas} replicas; {counted(moved)}"
-        made_at = last_of(made) - lost if made else None
+        made_at = writes.last(made) - lost if made else None
         moved_at = max(rights) - lost if rights else None
         moments = f"{len(rights)} devices, {len(set(rights))} moments"
         self.book.note("node", "lost → last replica made", made_at, "s", note=f"{len(made)} pods")
         self.book.note("node", "lost → last right moved", moved_at, "s", note=moments)
-        self.book.note("node", "lost → first urgent write", first(urgent) - lost, "s")
-        self.book.note("node", "lost → last urgent write", last_of(urgent) - lost, "s", note=note)
-        self.book.note("node", "Lease stale → last urgent write", last_of(urgent) - stale, "s")
+        self.book.note("node", "lost → first urgent write", writes.first(urgent) - lost, "s")
+        self.book.note(
+            "node", "lost → last urgent write", writes.last(urgent) - lost, "s", note=note
+        )
+        self.book.note("node", "Lease stale → last urgent write", writes.last(urgent) - stale, "s")
         self.book.note_passes("node", before, await leader.measured())
 
     async def site(self) -> None:
@@ -240,7 +242,9 @@ class Trials:
         told = [write for write in written if write.resource == "sites" and write.name == site]
         self.book.note("site", "devices moved", moved, "", 0)
         self.book.note("site", "pods made or deleted", len(pods), "", 0)
-        self.book.note("site", "lost → its Site says so", first(told) - lost if told else None, "s")
+        self.book.note(
+            "site", "lost → its Site says so", writes.first(told) - lost if told else None, "s"
+        )
         self.book.note("site", "writes in a minute", len(written), "",
                   note=counted(written))  # fmt: skip
 
@@ -269,9 +273,11 @@ class Trials:
             seconds=self.patience.settle,
         )
         written = self.world.audit.since(killed)
-        self.book.note("leader", "killed → next write", first(written) - killed, "s", 8.0)
+        self.book.note("leader", "killed → next write", writes.first(written) - killed, "s", 8.0)
         own = [write for write in written if write.name == wanted]
-        self.book.note("leader", "killed → a new device's first write", first(own) - killed, "s")
+        self.book.note(
+            "leader", "killed → a new device's first write", writes.first(own) - killed, "s"
+        )
 
     @contextlib.asynccontextmanager
     async def _profiled(
@@ -328,7 +334,12 @@ class Trials:
         async def silent() -> bool:
             return time.time() - max(begun - SILENT / 2, self.world.audit.last()) >= SILENT
 
-        await self.world.until(silent, what="nothing is written", seconds=max(SILENT * 2, seconds))
+        try:
+            await self.world.until(silent, what="no write", seconds=max(SILENT * 2, seconds))
+        except process.HarnessError as error:
+            last = self.world.audit.since(time.time() - 60.0)
+            often = ledger.listed(writes.repeated(last)) or "nothing twice"
+            raise process.HarnessError(f"{error}; written in the last minute: {often}") from None
         return self.world.audit.last()
 
     async def _are_ready(self, kind: str, count: int) -> bool:
@@ -381,18 +392,6 @@ class Trials:
 async def is_filled(replica: processes.OperatorReplica) -> bool:
     """Whether a replica's mirrors are filled."""
     return bool((await replica.measured()).lines) and replica.child.poll() is None
-
-
-def first(written: list[writes.Write]) -> float:
-    """The moment of the first write; HarnessError where there is none."""
-    if not written:
-        raise process.HarnessError("nothing was written")
-    return written[0].at
-
-
-def last_of(written: list[writes.Write]) -> float:
-    """The moment of the last write."""
-    return written[-1].at if written else 0.0
 
 
 def counted(written: list[writes.Write]) -> str:

@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from harness import process
+
 OPERATOR: Final = "system:serviceaccount:foreshore-system:foreshore-operator"
 WRITING: Final = ["create", "update", "patch", "delete"]
 POLICY: Final[dict[str, Any]] = {
@@ -104,3 +106,21 @@ def counted(writes: Iterable[Write]) -> dict[str, int]:
         write.kind if write.code < 300 else f"{write.kind} ({write.code})" for write in writes
     )
     return dict(counts.most_common())
+
+
+def repeated(writes: Iterable[Write], most: int = 3) -> dict[str, int]:
+    """The objects that were written most often, where that was more than once."""
+    counts = Counter(f"{write.kind} {write.namespace}/{write.name}" for write in writes)
+    return {what: count for what, count in counts.most_common(most) if count > 1}
+
+
+def first(writes: list[Write]) -> float:
+    """The moment of the first write; HarnessError where there is none."""
+    if not writes:
+        raise process.HarnessError("nothing was written")
+    return writes[0].at
+
+
+def last(writes: list[Write]) -> float:
+    """The moment of the last write; 0 where there is none."""
+    return writes[-1].at if writes else 0.0

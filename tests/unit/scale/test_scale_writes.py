@@ -115,3 +115,8 @@ def test_a_product_without_a_watchdog_is_said_to_have_none() -> None:
     book = ledger.Ledger()
     book.note_stalls("quiet", processes.Samples(), processes.Samples())
     assert (book.figures[0].value, book.figures[0].note) == (None, "this release has none")
+
+
+def test_an_object_that_is_written_again_and_again_is_named() -> None:
+    made = [writes.read(event(name)) for name in ("d1", "d2", "d1", "d1")]
+    assert writes.repeated(made) == {"patch devices/status fleet/d1": 3}
