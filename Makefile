@@ -16,6 +16,7 @@ EXAMPLE := examples/01-ventilate-a-room
 SPEED ?= 0
 NAME ?= foreshore
 FILES ?=
+N ?= 50
 ARGS ?=
 HARNESS := $(RUN) python tests/cluster/harness
 APT := test "$$(id -u)" = 0 && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
@@ -63,6 +64,9 @@ bench: sync tools-bench ## Figures beside a C echo, a script and Node-RED in one
 	@$(if $(findstring --only,$(ARGS)),,$(if $(findstring --skip-cluster,$(ARGS)),,$(HARNESS) node-image))
 	@$(RUN) python tests/bench $(ARGS)
 
+scale: sync tools-scale ## N nodes and ten devices a node, played, on a real control plane: what operator and hub take; N=50
+	@$(RUN) python tests/scale --nodes $(N) $(ARGS)
+
 verify: sync ## Style, types, seams, generated files, charts
 	$(UV) lock --check --quiet
 	$(RUN) ruff format --check .
@@ -109,4 +113,4 @@ $(FORESHORE_CACHE)/uv/bin/uv:
 	@python3 -m venv --clear $(FORESHORE_CACHE)/uv || { echo "python3 with the venv module is needed: on Debian, apt install python3-venv" >&2; exit 1; }
 	@$(FORESHORE_CACHE)/uv/bin/pip install --quiet uv==$(UV_VERSION)
 
-.PHONY: demo demo-local demo-devices zoo test test-unit test-component fresh-check e2e bench verify sync generate format cluster cluster-down images help tools
+.PHONY: demo demo-local demo-devices zoo test test-unit test-component fresh-check e2e bench scale verify sync generate format cluster cluster-down images help tools

@@ -28,6 +28,7 @@ TARGETS = {
     "e2e": programs.Target.E2E,
     "demo": programs.Target.DEMO,
     "bench": programs.Target.BENCH,
+    "scale": programs.Target.SCALE,
 }
 NO_SUCH = {"no-such-thing"}  # what these tests and those of the harness call to see it refused
 

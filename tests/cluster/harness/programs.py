@@ -34,6 +34,7 @@ class Target(StrEnum):
     BENCH = "bench"
     VERIFY = "verify"
     FRESH = "fresh-check"
+    SCALE = "scale"
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ def on(*targets: Target) -> frozenset[Target]:
 
 EVERY = on(*Target)
 NODES = on(Target.E2E, Target.DEMO, Target.BENCH)
+ON_A_PLANE = on(Target.TEST, Target.SCALE)
 BROKER = on(Target.COMPONENT, Target.TEST, Target.BENCH)
 MOSQUITTO = BROKER | on(Target.DEMO_DEVICES)
 ENGINE = ("docker.io", "containerd", "runc", "iptables", "ca-certificates")
@@ -115,7 +117,7 @@ TABLE: tuple[Program, ...] = (
     # from Debian
     Program("mosquitto", Debian(("mosquitto",)), before=MOSQUITTO),
     Program("mosquitto_pub", Debian(("mosquitto-clients",)), before=on(Target.TEST, Target.E2E)),
-    Program("curl", Debian(("curl",)), before=on(Target.TEST)),
+    Program("curl", Debian(("curl",)), before=ON_A_PLANE),
     Program("cc", Debian(COMPILER, HEADERS), before=BROKER),
     Program("docker", Debian(ENGINE), later=NODES),
     Program("debootstrap", Debian(("debootstrap",)), before=on(Target.FRESH), later=NODES),
@@ -126,11 +128,14 @@ TABLE: tuple[Program, ...] = (
         before=on(Target.ZOO, Target.GENERATE, Target.UNIT, Target.COMPONENT, Target.TEST),
     ),
     # from pinned Go modules
-    Program("kube-apiserver", Pinned(), before=on(Target.TEST)),
-    Program("etcd", Pinned(), before=on(Target.TEST)),
-    Program("kubectl", Pinned(), before=on(Target.TEST), later=NODES),
+    Program("kube-apiserver", Pinned(), before=ON_A_PLANE),
+    Program("etcd", Pinned(), before=ON_A_PLANE),
+    Program("kube-scheduler", Pinned(), before=on(Target.SCALE)),
+    Program("kube-controller-manager", Pinned(), before=on(Target.SCALE)),
+    Program("kwok", Pinned(), before=on(Target.SCALE)),
+    Program("kubectl", Pinned(), before=ON_A_PLANE, later=NODES),
     Program("kind", Pinned(), later=NODES),
-    Program("helm", Pinned(), before=on(Target.TEST), later=NODES | on(Target.VERIFY)),
+    Program("helm", Pinned(), before=ON_A_PLANE, later=NODES | on(Target.VERIFY)),
     Program("runc-trim", Pinned(), later=NODES),
     Program("pause", Pinned(), later=NODES),
     # from this tree
