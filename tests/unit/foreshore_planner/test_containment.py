@@ -174,10 +174,10 @@ def test_a_placement_that_ends_a_step_shared_by_all_is_its_own_problem(
 ) -> None:
     settled = build.settle(world())
 
-    def is_there(seen: Any, _: Any) -> bool:
+    def is_there(seen: Any, *_: Any) -> bool:
         return any(one.name.startswith("bad") for one in seen.placements)
 
-    breaks(pace, "of_sites", is_there)(monkeypatch)
+    breaks(pace, "of_site", is_there)(monkeypatch)
     made = planning.plan(settled)
     assert [(one.kind, one.name, type(one.error)) for one in made.defects] == [
         ("DecisionPolicy", "bad", Surprise)
@@ -193,7 +193,7 @@ def test_a_placement_in_the_way_whose_policy_is_gone_is_named_itself(
     gone = dataclasses.replace(settled, policies=settled.policies[:1])
     bad = next(one for one in gone.placements if one.name.startswith("bad"))
     left = dataclasses.replace(gone, placements=(bad,))
-    breaks(pace, "of_sites", lambda seen, _: bool(seen.placements))(monkeypatch)
+    breaks(pace, "of_site", lambda seen, *_: bool(seen.placements))(monkeypatch)
     made = planning.plan(left)
     assert [(one.kind, one.name) for one in made.defects] == [("InferencePlacement", bad.name)]
     assert [one.policy for one in made.placements] == ["good"]

@@ -61,7 +61,9 @@ def evidence(*, slow: int) -> latency.Evidence:
             (histogram.Stage.ACTUATE, None),
         )
     )
-    return latency.gather("hq", "ventilate", [build.agent("edge-1", stages=lines)])
+    return latency.gather(
+        "hq", "ventilate", latency.SiteReports([build.agent("edge-1", stages=lines)])
+    )
 
 
 def test_rare_delays_that_never_meet_do_not_keep_a_replica_from_a_node_that_holds_the_budget() -> (
@@ -98,7 +100,9 @@ def ranked(*nodes: dict[histogram.Stage, histogram.Histogram]) -> list[str]:
         for number, stages in enumerate(nodes, start=1)
         for stage, seen in stages.items()
     )
-    found = latency.gather("hq", "ventilate", [build.agent("edge-1", stages=lines)])
+    found = latency.gather(
+        "hq", "ventilate", latency.SiteReports([build.agent("edge-1", stages=lines)])
+    )
     placement = build.policy().spec.placement
     demand = candidates.Demand(
         "hq", "ventilate", "hq", placement, snapshot.ComputeResources(), BUDGET, 0.01
@@ -145,7 +149,9 @@ def probing(node: str, **more: Any) -> report.AgentEvidence:
 
 
 def network(*agents: report.AgentEvidence, node: str) -> float | None:
-    found = latency.predict(latency.gather("hq", "ventilate", agents), node, 0.01, BUDGET)
+    found = latency.predict(
+        latency.gather("hq", "ventilate", latency.SiteReports(agents)), node, 0.01, BUDGET
+    )
     return next(one.p99 for one in found.stages if one.stage is histogram.Stage.NETWORK)
 
 
@@ -160,7 +166,9 @@ def test_network_is_what_those_measure_who_call() -> None:
 def test_who_asks_the_model_in_its_own_process_calls_nobody() -> None:
     own = build.agent("edge-2", endpoints=(build.own_endpoint("edge-2", good=50),))
     caller = build.agent("edge-1", endpoints=(build.endpoint("r0", "edge-3", good=1),))
-    assert latency.gather("hq", "ventilate", [own, caller]).callers == {"edge-1"}
+    assert latency.gather("hq", "ventilate", latency.SiteReports([own, caller])).callers == {
+        "edge-1"
+    }
 
 
 def test_who_called_less_than_once_a_minute_is_known_by_the_stages_of_five() -> None:

@@ -84,7 +84,9 @@ def test_a_replica_whose_stages_are_late_together_moves_though_apart_they_would_
     whole = slow(histogram.Stage.END_TO_END, 0.25)
     hears = ["edge-2", "edge-3"]
     agent = build.agent("edge-1", hears=hears, probes=build.FAST, stages=(*lines, whole))
-    found = latency.predict(latency.gather("hq", "ventilate", [agent]), "edge-1", 0.01, 0.2)
+    found = latency.predict(
+        latency.gather("hq", "ventilate", latency.SiteReports([agent])), "edge-1", 0.01, 0.2
+    )
     assert (found.bound or 0.0) > 0.2 >= (found.total or 1.0), "apart they hold the budget"
     seen = dataclasses.replace(build.settle(build.world()), fleet=build.fleet([agent]))
     assert build.where(planning.plan(seen)) == {"r0": "edge-2"}
@@ -200,7 +202,9 @@ def test_a_probe_that_nobody_answered_for_a_minute_says_nothing(age: float | Non
         build.agent(name, probes=(probe.model_copy(update={"age_seconds": age}),))
         for name in ("edge-1", "edge-3")
     ]
-    found = latency.predict(latency.gather("hq", "ventilate", agents), "edge-2", 0.01, 0.2)
+    found = latency.predict(
+        latency.gather("hq", "ventilate", latency.SiteReports(agents)), "edge-2", 0.01, 0.2
+    )
     assert found.total is None
 
 

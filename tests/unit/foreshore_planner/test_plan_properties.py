@@ -140,7 +140,7 @@ def test_missing_evidence_never_counts_as_within_the_budget(
     if probe is not None:
         probes = (report.ProbeReport(node="edge-1", histogram=probe[0], age_seconds=probe[1]),)
     agents = [build.agent(name, stages=lines, probes=probes) for name in ("edge-2", "edge-3")]
-    evidence = latency.gather("hq", "ventilate", agents)
+    evidence = latency.gather("hq", "ventilate", latency.SiteReports(agents))
     seen = build.world(fleet=build.fleet(agents))
     made = planning.plan(build.settle(seen))
 
@@ -161,7 +161,9 @@ def test_a_latency_without_bound_is_over_every_budget() -> None:
     endless = histogram.Histogram(buckets={histogram.OVERFLOW: 50})
     probes = (report.ProbeReport(node="edge-1", histogram=endless, age_seconds=1.0),)
     agents = [build.agent(name, probes=probes) for name in ("edge-2", "edge-3")]
-    found = latency.predict(latency.gather("hq", "ventilate", agents), "edge-1", 0.01, 0.2)
+    found = latency.predict(
+        latency.gather("hq", "ventilate", latency.SiteReports(agents)), "edge-1", 0.01, 0.2
+    )
     assert found.total == math.inf
     candidate = candidates.Candidate(build.edge("edge-1"), found, 0.0)
     assert candidate.is_over(1e9)

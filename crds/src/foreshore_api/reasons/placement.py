@@ -51,6 +51,12 @@ INSUFFICIENT_ACCELERATOR: Final = Reason(
     "Other pods have the node's accelerators.",
     remedy="free one on the node, or a node with more of them",
 )
+NOT_EXAMINED: Final = Reason(
+    "NotExamined",
+    "A cloud node beyond the 64 that a placement chooses among; it could serve too.",
+    remedy="none needed while replicas find room; to choose among certain nodes, name them by"
+    " placement.nodeSelector",
+)
 LATENCY_BUDGET: Final = Reason(
     "LatencyBudget",
     "The latency predicted for the node is above the policy's budget.",

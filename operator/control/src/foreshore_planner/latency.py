@@ -17,15 +17,20 @@ to be left), Inference to the ModelVersion's `expectedInference`; the others, wh
 node changes, are left out until they are measured.
 """
 
+import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from foreshore_api.wire import assignment, histogram, report
+
+Key = tuple[str, str]
+"""(namespace, policy)."""
 
 ENOUGH = 20
 """Samples below which a measured quantile is not believed (design/placement.md)."""
@@ -73,7 +78,7 @@ class StageLatency:
     tail: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Prediction:
     """What a policy's latency would be with its model on one node, in seconds."""
 
@@ -90,7 +95,7 @@ class Prediction:
         """
         return self.bound if self.convolved is None else self.convolved
 
-    @property
+    @functools.cached_property
     def bound(self) -> float | None:
         """The p99 of the whole, however the stages depend on each other."""
         for stage in self.stages:
@@ -147,6 +152,25 @@ class Evidence:
     """Echo times of the agents that call to each node's agent."""
     callers: frozenset[str] = frozenset()
     """Nodes of the agents that call; of all agents of the site where none does yet."""
+    read: dict[tuple[object, ...], StageLatency] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+    """Figures that were read before: what does not depend on the node, candidates share."""
+
+    def figure(
+        self,
+        stage: histogram.Stage,
+        source: FigureBasis,
+        seen: histogram.Histogram | None,
+        q: float,
+        expected: float,
+    ) -> StageLatency:
+        """Return the figures of one stage; `seen` is one of these histograms."""
+        asked = (stage, source, id(seen), q, expected)
+        if asked not in self.read:
+            p99, tail = (_quantile(seen, share, expected, source) for share in (TARGET, q))
+            self.read[asked] = StageLatency(stage, source, p99, tail)
+        return self.read[asked]
 
     def measured(self) -> float | None:
         """Return the measured end-to-end p99, or None below `ENOUGH` samples."""
@@ -156,50 +180,74 @@ class Evidence:
         return histogram.quantile(whole, TARGET)
 
 
-def gather(namespace: str, policy: str, agents: Iterable[report.AgentEvidence]) -> Evidence:
+class SiteReports:
+    """What the agents of one site report, divided by policy once for all that is placed there.
+
+    What several policies share, the probes, is merged once.
+    """
+
+    def __init__(self, agents: Iterable[report.AgentEvidence]) -> None:
+        self.agents: Final = tuple(agents)
+        self._endpoints: dict[Key, list[tuple[str, report.EndpointReport]]] = {}
+        self._stages: dict[Key, list[tuple[str, report.StageReport]]] = {}
+        self._probes: dict[frozenset[str], Mapping[str, histogram.Histogram]] = {}
+        for agent in self.agents:
+            for endpoint in agent.report.endpoints:
+                of_policy = self._endpoints.setdefault((endpoint.namespace, endpoint.policy), [])
+                of_policy.append((agent.node, endpoint))
+            for stage in agent.report.stages:
+                of_stage = self._stages.setdefault((stage.namespace, stage.policy), [])
+                of_stage.append((agent.node, stage))
+
+    def endpoints(self, policy: Key) -> Sequence[tuple[str, report.EndpointReport]]:
+        """Return what agents say of a policy's replicas, each behind the agent's node."""
+        return self._endpoints.get(policy, ())
+
+    def stages(self, policy: Key) -> Sequence[tuple[str, report.StageReport]]:
+        """Return what agents measured of a policy, each behind the agent's node."""
+        return self._stages.get(policy, ())
+
+    def probes(self, callers: frozenset[str]) -> Mapping[str, histogram.Histogram]:
+        """Return the fresh echo times of these agents, by the node that answers."""
+        if callers not in self._probes:
+            times: dict[str, list[histogram.Histogram]] = {}
+            for agent in self.agents:
+                for probe in agent.report.probes if agent.node in callers else ():
+                    if probe.age_seconds is not None and probe.age_seconds <= PROBE_STALE:
+                        times.setdefault(probe.node, []).append(probe.histogram)
+            self._probes[callers] = {node: histogram.merge(parts) for node, parts in times.items()}
+        return self._probes[callers]
+
+
+def gather(namespace: str, policy: str, reports: SiteReports) -> Evidence:
     """Merge what the agents of one site report about one policy; of Network, those that call."""
     stages: dict[tuple[histogram.Stage, str | None], list[histogram.Histogram]] = {}
-    probes: dict[str, list[histogram.Histogram]] = {}
-    every = list(agents)
-    calling = _calling(namespace, policy, every)
-    for agent in every:
-        for line in agent.report.stages:
-            if (line.namespace, line.policy) != (namespace, policy):
-                continue
-            if line.stage is not histogram.Stage.NETWORK or agent.node in calling:
-                stages.setdefault((line.stage, line.node), []).append(line.histogram)
-        for probe in agent.report.probes if agent.node in calling else ():
-            if probe.age_seconds is not None and probe.age_seconds <= PROBE_STALE:
-                probes.setdefault(probe.node, []).append(probe.histogram)
+    calling = _calling((namespace, policy), reports)
+    for node, line in reports.stages((namespace, policy)):
+        if line.stage is not histogram.Stage.NETWORK or node in calling:
+            stages.setdefault((line.stage, line.node), []).append(line.histogram)
     return Evidence(
         stages={key: histogram.merge(parts) for key, parts in stages.items()},
-        probes={node: histogram.merge(parts) for node, parts in probes.items()},
+        probes=reports.probes(calling),
         callers=calling,
     )
 
 
-def _calling(namespace: str, policy: str, agents: Sequence[report.AgentEvidence]) -> frozenset[str]:
+def _calling(policy: Key, reports: SiteReports) -> frozenset[str]:
     """Return the nodes of the agents that call: within the last minute, else the last five.
 
     All where none does, for any of them may be the one that will. To ask a model in its own process
     is no call of a node.
     """
-    about = (namespace, policy)
     now = {
-        agent.node
-        for agent in agents
-        for line in agent.report.endpoints
-        if (line.namespace, line.policy) == about
-        and has_called(line)
-        and not assignment.is_in_agent(line.url)
+        node
+        for node, line in reports.endpoints(policy)
+        if has_called(line) and not assignment.is_in_agent(line.url)
     }
     lately = {
-        agent.node
-        for agent in agents
-        for line in agent.report.stages
-        if (line.namespace, line.policy) == about and line.stage is histogram.Stage.NETWORK
+        node for node, line in reports.stages(policy) if line.stage is histogram.Stage.NETWORK
     }
-    return frozenset(now or lately or {agent.node for agent in agents})
+    return frozenset(now or lately or {agent.node for agent in reports.agents})
 
 
 def has_called(line: report.EndpointReport) -> bool:
@@ -224,12 +272,7 @@ def predict(
     share = (1 - TARGET) / count
     prediction = Prediction(
         tuple(
-            StageLatency(
-                stage,
-                source,
-                p99=_quantile(seen, TARGET, expected[stage], source),
-                tail=_quantile(seen, 1 - share, expected[stage], source),
-            )
+            evidence.figure(stage, source, seen, 1 - share, expected[stage])
             for (stage, source, seen) in stages
         )
     )

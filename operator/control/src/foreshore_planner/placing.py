@@ -6,13 +6,19 @@ budget while another node is predicted well within it. Forced moves obey the pol
 the site's hold, and a cap for each site and minute. A replica of an older template is
 replaced where it stands. What is replaced goes when its successor serves: see `leaving`.
 
-Where the agents run the model themselves (`in_agents`), no pod is made unless some agent cannot.
+    case_of ──► wants ──► allow (pace of the site) ──► choose, all at once ──► planned
+
+Each step but the choice is for one placement. `place_all` is for all of a pass, `place` for those
+that may have changed. Where the agents run the model themselves (`in_agents`), no pod is made
+unless some agent cannot.
 """
 
-import hashlib
-from collections.abc import Mapping
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from foreshore_api import conditions, scalars, v1alpha1
+from foreshore_api import v1alpha1
 from foreshore_planner import binding, health, latency, snapshot
 from foreshore_planner.placement import (
     assembly,
@@ -22,288 +28,265 @@ from foreshore_planner.placement import (
     choose,
     in_agents,
     incumbents,
-    pace,
     podless,
     slots,
+    supply,
 )
-
-DEFAULT_EXPECTED_INFERENCE = 0.05
-"""Seconds assumed for a ModelVersion that declares nothing, until it is measured."""
 
 
 def place_all(
     seen: snapshot.Snapshot, verdicts: health.Health, bound: binding.BoundSnapshot
 ) -> tuple[case.PlacementPlan, ...]:
-    """Plan every placement, by (namespace, policy, site); what one takes the next lacks."""
-    used = _used(seen, verdicts)
-    left = pace.of_sites(seen, verdicts)
-    existing = {replica.name for replica in seen.replicas}
-    plans: list[case.PlacementPlan] = []
-    for policy, version, site in _in_order(seen, verdicts, bound, used):
-        own = in_agents.of(seen, verdicts, bound, policy, site)
-        may = left.get(site, pace.Pace())
-        inputs = _case(seen, verdicts, policy, version, site, used, own, may)
-        if policy.problem is not None and not _is_as_before(inputs):
-            continue
-        planned = place(inputs)
-        left[site] = inputs.pace.after(_moves_made(inputs, planned))
-        for pod in planned.pods:
-            if pod.name not in existing:
-                taken = used.get(pod.node, snapshot.ComputeResources())
-                used[pod.node] = taken + inputs.demand.requests
-        plans.append(planned)
-    return tuple(sorted(plans, key=lambda plan: (plan.namespace, plan.policy, plan.site)))
+    """Plan every placement, by (namespace, policy, site)."""
+    stock = supply.Supply(seen, verdicts, bound)
+    for site in seen.index.placements_at:
+        stock.pace(site)  # read though nothing may move: `containment` looks for whose fault it is
+    cases = [case_of(stock, policy, site) for policy, site in asked(bound)]
+    return place(stock, [inputs for inputs in cases if inputs is not None])
 
 
-Asked = tuple[binding.BoundPolicy, v1alpha1.ModelVersion, str]
-"""A policy with its version, and one of its sites."""
+def asked(bound: binding.BoundSnapshot) -> Iterator[tuple[binding.BoundPolicy, str]]:
+    """Yield every policy that asks for replicas, with each of its sites."""
+    for policy in bound.policies.values():
+        if policy.is_placed and policy.version is not None:
+            for site in policy.sites:
+                yield policy, site
 
 
-def _in_order(
-    seen: snapshot.Snapshot,
-    verdicts: health.Health,
-    bound: binding.BoundSnapshot,
-    used: Mapping[str, snapshot.ComputeResources],
-) -> list[Asked]:
-    """Return what is to be placed: what is lost first, the scarcest of it first, then by name.
+def case_of(stock: supply.Supply, policy: binding.BoundPolicy, site: str) -> case.Case | None:
+    """Gather all that one placement depends on; None where nothing may be planned for it.
 
-    Scarce is what few nodes can take, then what asks for most.
+    Replicas of a policy that is not accepted any more are kept alive; none are begun for it.
     """
-    asked = [
-        (policy, policy.version, site)
-        for policy in bound.policies.values()
-        if policy.is_placed and policy.version is not None
-        for site in policy.sites
-    ]
-    lost = {
-        binding.key(placement)
-        for placement in seen.placements
-        if any(verdicts.of(replica.node).is_lost for replica in placement.status.replicas)
-    }
-
-    def key(request: Asked) -> tuple[int, int, int, int, binding.Key, str]:
-        policy, version, site = request
-        if (policy.key[0], f"{policy.key[1]}.{site}") not in lost:
-            return (1, 0, 0, 0, policy.key, site)
-        demand = _demand(policy, version, site)
-        able = _able(seen, verdicts, demand, used)
-        return (0, able, -demand.requests.cpu, -demand.requests.memory, policy.key, site)
-
-    return sorted(asked, key=key)
-
-
-def _able(
-    seen: snapshot.Snapshot,
-    verdicts: health.Health,
-    demand: candidates.Demand,
-    used: Mapping[str, snapshot.ComputeResources],
-) -> int:
-    """Count the nodes that may serve; how fast they would be is no part of that."""
-    views = (_view(seen, verdicts, demand, None, node, used) for node in seen.nodes)
-    asked = (*candidates.STANDING, *candidates.ROOM)
-    return sum(candidates.examine(view, asked) is None for view in views)
-
-
-def _is_as_before(inputs: case.Case) -> bool:
-    """Whether replicas of this very model run already.
-
-    Those of a policy that is not accepted any more are kept alive; none are begun for it.
-    """
-    return any(replica.template == inputs.template for replica in inputs.replicas)
-
-
-def place(inputs: case.Case) -> case.PlacementPlan:
-    """Plan one placement, of pods as far as its agents need any."""
-    agents = inputs.agents
-    older = any(replica.template != inputs.template for replica in inputs.replicas)
-    begun = _is_as_before(inputs)
-    needs = in_agents.pods_needed(agents, is_begun=begun, is_older_there=older)
-    if agents is not None and needs is not in_agents.PodNeed.ALL:
-        return podless.plan(inputs, agents, needs)
-    return _with_pods(inputs)
-
-
-def _with_pods(inputs: case.Case) -> case.PlacementPlan:
-    names = slots.wanted(inputs)
-    held = incumbents.find(inputs.replicas, inputs.before, names, inputs.template)
-    causes = slots.forced(inputs, held)
-    allowed, waiting = slots.permitted(inputs, causes)
-    staying = {slot: incumbent for slot, incumbent in held.items() if slot not in allowed}
-    fitting, rejected = candidates.find(inputs.views, prices(inputs.seen))
-    nodes = {node.name: node for node in inputs.seen.nodes}
-    left_behind = {held[slot].node for slot in allowed}
-    offered = [candidate for candidate in fitting if candidate.node.name not in left_behind]
-    chosen = choose.fill(
-        {
-            slot: slots.suitable(inputs, allowed.get(slot), offered)
-            for slot in names
-            if slot not in staying
-        },
-        inputs.demand,
-        {
-            slot: nodes[incumbent.node]
-            for slot, incumbent in staying.items()
-            if incumbent.node in nodes
-        },
-        {view.node.name: view.free for view in inputs.views},
-    )
-    layout = {slot: incumbent.node for slot, incumbent in staying.items()}
-    layout |= {slot: held[slot].node for slot in allowed if slot not in chosen}
-    layout |= {slot: candidate.node.name for slot, candidate in chosen.items()}
-    history = slots.moves(inputs, held, chosen, causes)
-    return assembly.assemble(inputs, layout, history, (fitting, rejected), waiting)
-
-
-def prices(seen: snapshot.Snapshot) -> Mapping[tuple[str, v1alpha1.Tier], float]:
-    """Return the price of a CPU hour by (cluster, tier)."""
-    by_tier: dict[tuple[str, v1alpha1.Tier], float] = {}
-    for cluster in seen.clusters:
-        name = cluster.metadata.name
-        by_tier[(name, v1alpha1.Tier.EDGE)] = scalars.number(cluster.spec.price.edge)
-        by_tier[(name, v1alpha1.Tier.CLOUD)] = scalars.number(cluster.spec.price.cloud)
-    return by_tier
-
-
-def _case(
-    seen: snapshot.Snapshot,
-    verdicts: health.Health,
-    bound: binding.BoundPolicy,
-    version: v1alpha1.ModelVersion,
-    site: str,
-    used: Mapping[str, snapshot.ComputeResources],
-    own: in_agents.AgentReplicas | None,
-    left: pace.Pace,
-) -> case.Case:
-    namespace, name = bound.key
-    demand = _demand(bound, version, site)
-    of_site = [node.name for node in seen.nodes if node.site == site]
-    reports = health.agent_reports(seen)
-    agents = [reports[node] for node in of_site if node in reports]
-    evidence = latency.gather(namespace, name, agents)
-    full = f"{name}.{site}"
-    before = [
-        placement for placement in seen.placements if binding.key(placement) == (namespace, full)
-    ]
-    replicas = [
-        replica
-        for replica in seen.replicas
-        if (replica.namespace, replica.policy, replica.site) == (namespace, name, site)
-    ]
+    version = policy.version
+    if version is None:
+        return None
+    seen, reports = stock.seen, stock.reports(site)
+    before = seen.index.placements.get((policy.key[0], f"{policy.key[1]}.{site}"))
+    replicas = seen.index.replicas_at.get((*policy.key, site), ())
+    template = stock.template(policy, version)
+    if policy.problem is not None and not _is_begun(replicas, template):
+        return None
+    demand = stock.demand(policy, version, site)
+    evidence = latency.gather(*policy.key, reports)
+    views, counted = stock.views(demand, evidence, _holders(replicas, before))
+    endpoints = [line for _, line in reports.endpoints(policy.key)]
     return case.Case(
         seen=seen,
-        verdicts=verdicts,
-        bound=bound,
+        verdicts=stock.verdicts,
+        bound=policy,
         version=version,
         site=site,
         demand=demand,
         evidence=evidence,
-        views=tuple(_view(seen, verdicts, demand, evidence, node, used) for node in seen.nodes),
-        before=before[0] if before else None,
-        replicas=tuple(replicas),
-        template=template(seen, bound, version),
-        complaints=callers.complaints(agents, namespace, name),
-        providers=callers.providers(agents, namespace, name),
-        agents=own,
-        pace=left,
+        views=views,
+        counted=counted,
+        before=before,
+        replicas=replicas,
+        template=template,
+        complaints=callers.complaints(endpoints),
+        providers=callers.providers(endpoints),
+        agents=in_agents.of(seen, stock.verdicts, stock.bound, policy, site),
     )
 
 
-def template(
-    seen: snapshot.Snapshot, bound: binding.BoundPolicy, version: v1alpha1.ModelVersion
-) -> str:
-    """Hash everything a pod is made from but its node; another hash means another pod."""
-    placement = bound.policy.spec.placement
-    model = bound.model.spec.document() if bound.model is not None else {}
-    parts = (
-        seen.serving_image,
-        version.metadata.name,
-        version.spec.document(),
-        model,
-        [toleration.document() for toleration in placement.tolerations],
-        placement.runtime_class_name,
-        placement.priority_class_name,
-        [reference.document() for reference in placement.image_pull_secrets],
-    )
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+def _is_begun(replicas: Sequence[snapshot.Replica], template: str) -> bool:
+    """Whether replicas of this very model run already."""
+    return any(replica.template == template for replica in replicas)
 
 
-def _used(seen: snapshot.Snapshot, verdicts: health.Health) -> dict[str, snapshot.ComputeResources]:
-    """Return what our pods take of each node: also those of policies that are not accepted now.
+def _holders(
+    replicas: Sequence[snapshot.Replica], before: v1alpha1.InferencePlacement | None
+) -> list[str]:
+    """Return the nodes that have a replica of a placement, or that status says it of."""
+    listed = before.status.replicas if before is not None else ()
+    names = {replica.node for replica in replicas} | {replica.node for replica in listed}
+    names |= {replica.successor.node for replica in listed if replica.successor is not None}
+    return sorted(names)
 
-    A successor that found no room has none, and does not need it as long as its slot is served:
-    what serves nobody comes before it.
+
+@dataclass(frozen=True, slots=True)
+class Wants:
+    """What one placement asks for, whatever the others do."""
+
+    case: case.Case
+    names: tuple[str, ...]
+    """Its slots."""
+    held: Mapping[str, incumbents.Incumbent]
+    """Who has each slot; a slot that is not here is empty."""
+    causes: Mapping[str, slots.Force]
+    """What forces replicas away, by slot."""
+    offers: candidates.Offers | None
+    """Where new replicas may go; None where none is asked for."""
+
+    @property
+    def is_content(self) -> bool:
+        """Whether it asks for nothing."""
+        return self.offers is None
+
+    @property
+    def precedence(self) -> tuple[bool, int, int, int, binding.Key, str]:
+        """Return what orders placements: what is lost first, of it the scarcest, then by name.
+
+        Scarce is what few nodes can take, then what asks for most.
+        """
+        demand = self.case.demand
+        is_lost = any(self.case.verdicts.of(held.node).is_lost for held in self.held.values())
+        able = len(self.offers.fitting) if self.offers is not None else 0
+        size = (-demand.requests.cpu, -demand.requests.memory)
+        return (not is_lost, able, *size, self.case.bound.key, self.case.site)
+
+
+def wants(stock: supply.Supply, inputs: case.Case) -> Wants:
+    """Return what one placement asks for."""
+    names = slots.wanted(inputs)
+    held = incumbents.find(inputs.replicas, inputs.before, names, inputs.template)
+    causes = slots.forced(inputs, held)
+    is_content = not causes and len(held) == len(names)
+    return Wants(inputs, names, held, causes, None if is_content else _offers(stock, inputs))
+
+
+def _offers(stock: supply.Supply, inputs: case.Case) -> candidates.Offers:
+    return candidates.find(inputs.views, inputs.counted, stock.prices)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one placement may do in this pass."""
+
+    wants: Wants
+    allowed: Mapping[str, slots.Force]
+    """Moves that the hold and the pace of its site permit, by slot."""
+    waiting: tuple[str, str] | None
+    """(reason, message) of the moves that wait."""
+
+    @property
+    def staying(self) -> dict[str, incumbents.Incumbent]:
+        """Who stays where it is."""
+        held = self.wants.held
+        return {slot: held[slot] for slot in held if slot not in self.allowed}
+
+    def requests(self) -> dict[str, list[candidates.Candidate]]:
+        """Return the slots that need a node, each with the nodes that would do."""
+        offers, held = self.wants.offers, self.wants.held
+        if offers is None:
+            return {}
+        left_behind = {held[slot].node for slot in self.allowed}
+        offered = [
+            candidate for candidate in offers.fitting if candidate.node.name not in left_behind
+        ]
+        return {
+            slot: slots.suitable(self.wants.case, self.allowed.get(slot), offered)
+            for slot in self.wants.names
+            if slot not in held or slot in self.allowed
+        }
+
+
+def allow(stock: supply.Supply, asking: Wants) -> Turn:
+    """Permit what the site's minute has room for, and count it.
+
+    A move that no node has room for is none, and leaves the minute to others.
     """
-    served = {
-        _slot(replica)
-        for replica in seen.replicas
-        if replica.phase is snapshot.PodPhase.READY and not verdicts.of(replica.node).is_lost
-    }
-    used: dict[str, snapshot.ComputeResources] = {}
-    for replica in seen.replicas:
-        is_waiting = (
-            replica.phase is snapshot.PodPhase.PENDING
-            and replica.reason == conditions.Reason.UNSCHEDULABLE
-            and _slot(replica) in served
-        )
-        if replica.phase is not snapshot.PodPhase.FAILED and not is_waiting:
-            taken = used.get(replica.node, snapshot.ComputeResources())
-            used[replica.node] = taken + replica.requests
-    return used
+    if asking.is_content:
+        return Turn(asking, {}, None)
+    site = asking.case.site
+    allowed, waiting = slots.permitted(asking.case, asking.causes, stock.pace(site))
+    turn = Turn(asking, allowed, waiting)
+    possible = [slot for slot, offered in turn.requests().items() if slot in allowed and offered]
+    stock.spend(site, len(possible))
+    return turn
 
 
-def _slot(replica: snapshot.Replica) -> tuple[str, str, str, str]:
-    return (replica.namespace, replica.policy, replica.site, replica.slot)
+def place(stock: supply.Supply, cases: Sequence[case.Case]) -> tuple[case.PlacementPlan, ...]:
+    """Plan these placements, by (namespace, policy, site), in one choice for all of them."""
+    plans: list[case.PlacementPlan] = []
+    asking: list[Wants] = []
+    for inputs in cases:
+        agents, needs = inputs.agents, _pods_needed(inputs)
+        if agents is not None and needs is not in_agents.PodNeed.ALL:
+            plans.append(podless.plan(inputs, agents, needs))
+        else:
+            asking.append(wants(stock, inputs))
+    turns = [allow(stock, want) for want in sorted(asking, key=lambda want: want.precedence)]
+    for turn in turns:
+        _take_staying(stock, turn)
+    for turn, chosen in [(turn, _chosen(stock, turn)) for turn in turns]:
+        plans.append(planned(stock, turn, chosen))
+    return tuple(sorted(plans, key=lambda plan: (plan.namespace, plan.policy, plan.site)))
 
 
-def _moves_made(inputs: case.Case, planned: case.PlacementPlan) -> int:
-    """Count this pass's moves; the history is bounded, so its length tells nothing."""
-    before = inputs.before.status.moves if inputs.before is not None else ()
-    return sum(1 for move in planned.moves if move.from_ is not None and move not in before)
+def _pods_needed(inputs: case.Case) -> in_agents.PodNeed:
+    older = any(replica.template != inputs.template for replica in inputs.replicas)
+    begun = _is_begun(inputs.replicas, inputs.template)
+    return in_agents.pods_needed(inputs.agents, is_begun=begun, is_older_there=older)
 
 
-def _demand(
-    bound: binding.BoundPolicy, version: v1alpha1.ModelVersion, site: str
-) -> candidates.Demand:
-    expected = version.spec.expected_inference
-    return candidates.Demand(
-        namespace=bound.key[0],
-        policy=bound.key[1],
-        site=site,
-        placement=bound.policy.spec.placement,
-        requests=_requests(version),
-        budget=scalars.seconds(bound.policy.spec.latency_budget),
-        expected_inference=(
-            scalars.seconds(expected.p99) if expected is not None else DEFAULT_EXPECTED_INFERENCE
-        ),
+def _take_staying(stock: supply.Supply, turn: Turn) -> None:
+    """Count the room of pods that are made anew where their predecessors stand."""
+    inputs = turn.wants.case
+    present = {(pod.slot, pod.node) for pod in inputs.replicas if pod.template == inputs.template}
+    for slot, held in turn.staying.items():
+        if (slot, held.node) not in present:
+            stock.take(held.node, inputs.demand.requests)
+
+
+def _chosen(stock: supply.Supply, turn: Turn) -> dict[str, candidates.Candidate]:
+    requests = turn.requests()
+    if not requests:
+        return {}
+    inputs, nodes = turn.wants.case, stock.seen.index.nodes
+    staying = {slot: nodes[held.node] for slot, held in turn.staying.items() if held.node in nodes}
+    free = {view.node.name: stock.free(view.node) for view in inputs.views}
+    chosen = choose.fill(requests, inputs.demand, staying, free)
+    for candidate in chosen.values():
+        stock.take(candidate.node.name, inputs.demand.requests)
+    return chosen
+
+
+def planned(
+    stock: supply.Supply, turn: Turn, chosen: Mapping[str, candidates.Candidate]
+) -> case.PlacementPlan:
+    """Return the plan of one placement, of which `chosen` are the nodes of new replicas."""
+    asking, held = turn.wants, turn.wants.held
+    layout = {slot: incumbent.node for slot, incumbent in turn.staying.items()}
+    layout |= {slot: held[slot].node for slot in turn.allowed if slot not in chosen}
+    layout |= {slot: candidate.node.name for slot, candidate in chosen.items()}
+    inputs = _afterwards(stock, asking.case, chosen)
+    is_fresh = asking.offers is not None and inputs is asking.case
+    offers = asking.offers if is_fresh and asking.offers else _offers(stock, inputs)
+    history = slots.moves(inputs, held, chosen, asking.causes)
+    plan = assembly.assemble(inputs, layout, history, offers, turn.waiting)
+    return dataclasses.replace(plan, is_settled=asking.is_content and _is_sound(plan))
+
+
+def _afterwards(
+    stock: supply.Supply, inputs: case.Case, chosen: Mapping[str, candidates.Candidate]
+) -> case.Case:
+    """Return the case with the room that others leave in this pass: that is what is explained."""
+    if stock.taken.keys().isdisjoint(view.node.name for view in inputs.views):
+        return inputs
+    own = Counter(candidate.node.name for candidate in chosen.values())
+    requests = inputs.demand.requests
+
+    def free(node: snapshot.Node) -> snapshot.ComputeResources:
+        left = stock.free(node)
+        for _ in range(own[node.name]):
+            left += requests
+        return left
+
+    views = tuple(
+        view if (left := free(view.node)) == view.free else dataclasses.replace(view, free=left)
+        for view in inputs.views
     )
+    if all(new is old for new, old in zip(views, inputs.views, strict=True)):
+        return inputs
+    return dataclasses.replace(inputs, views=views)
 
 
-def _view(
-    seen: snapshot.Snapshot,
-    verdicts: health.Health,
-    demand: candidates.Demand,
-    evidence: latency.Evidence | None,
-    node: snapshot.Node,
-    used: Mapping[str, snapshot.ComputeResources],
-) -> candidates.NodeView:
-    """Look at a node; without evidence nothing is predicted of it."""
-    ours = used.get(node.name, snapshot.ComputeResources())
-    return candidates.NodeView(
-        demand=demand,
-        node=node,
-        assessment=verdicts.of(node.name),
-        free=node.allocatable - node.requested - ours,
-        prediction=latency.NOTHING
-        if evidence is None
-        else latency.predict(evidence, node.name, demand.expected_inference, demand.budget),
-    )
-
-
-def _requests(version: v1alpha1.ModelVersion) -> snapshot.ComputeResources:
-    asked = version.spec.resources
-    accelerator = asked.accelerator
-    return snapshot.ComputeResources(
-        cpu=round(scalars.quantity(asked.cpu) * 1000),
-        memory=round(scalars.quantity(asked.memory)),
-        extended=() if accelerator is None else ((accelerator.name, accelerator.count),),
-    )
+def _is_sound(plan: case.PlacementPlan) -> bool:
+    """Whether nothing is wrong with a placement, nor waited for."""
+    findings = plan.findings
+    wrongs = (findings.waiting, findings.trouble, findings.progress, findings.complaint)
+    is_well = all(wrong is None for wrong in wrongs) and findings.refusal is None
+    is_whole = findings.unplaced == 0 and not findings.shares_domain
+    return is_well and is_whole and findings.is_within_budget is not False

@@ -201,6 +201,9 @@ class Index:
     """By site; nodes of no site are in none."""
     cloud: tuple[Node, ...]
     """Nodes of tier Cloud, of whichever site."""
+    edge: tuple[Node, ...]
+    """Nodes of tier Edge, of whichever site."""
+    sites: Mapping[Key, v1alpha1.Site]
     placements: Mapping[Key, v1alpha1.InferencePlacement]
     placements_at: Mapping[str, tuple[v1alpha1.InferencePlacement, ...]]
     """By site."""
@@ -268,6 +271,10 @@ class Snapshot:
             nodes={node.name: node for node in nodes},
             nodes_of=nodes_of,
             cloud=tuple(node for node in nodes if node.tier is v1alpha1.Tier.CLOUD),
+            edge=tuple(node for node in nodes if node.tier is v1alpha1.Tier.EDGE),
+            sites={
+                (site.metadata.namespace or "", site.metadata.name): site for site in self.sites
+            },
             placements=placements,
             placements_at=grouped(
                 (placements[key] for key in sorted(placements)),

@@ -19,15 +19,12 @@ from foreshore_planner.placement.case import Case, Findings, PlacementPlan, PodI
 
 Occupants = Mapping[str, serving.Occupant]
 
-Offers = tuple[Sequence[candidates.Candidate], Sequence[candidates.Rejection]]
-"""Nodes that may serve, and those that may not."""
-
 
 def assemble(
     case: Case,
     layout: Mapping[str, str],
     history: tuple[inferenceplacement.Move, ...],
-    offers: Offers,
+    offers: candidates.Offers,
     waiting: tuple[str, str] | None,
 ) -> PlacementPlan:
     """Put the plan of one placement together; `layout` is the node of each slot."""
@@ -49,7 +46,8 @@ def assemble(
         yielding=None if is_held else serving.yields(case, occupants, active),
         budget=figures.budget(case, _predictions(case, occupants, active)),
         candidates=inferenceplacement.Candidates(
-            total=len(case.views), rejected=explain.fold(_passed_over(case, occupants, offers))
+            total=offers.total,
+            rejected=explain.fold(_passed_over(case, occupants, offers), offers.counted),
         ),
         moves=history,
         findings=dataclasses.replace(
@@ -64,7 +62,8 @@ def _predictions(
     case: Case, occupants: Occupants, active: Mapping[str, bool]
 ) -> list[latency.Prediction]:
     nodes = {occupant.node for slot, occupant in occupants.items() if active[slot]}
-    return [view.prediction for view in case.views if view.node.name in nodes]
+    views = [case.view(node) for node in sorted(nodes)]
+    return [view.prediction for view in views if view is not None]
 
 
 def _intent(case: Case, slot: str, node: str) -> PodIntent:
@@ -112,18 +111,20 @@ def _incumbent(case: Case, occupant: serving.Occupant) -> choose.IncumbentReplic
 def _ranked(case: Case, nodes: Collection[str]) -> list[candidates.Candidate]:
     every = [
         candidates.Candidate(view.node, view.prediction, 0.0)
-        for view in case.views
-        if view.node.name in nodes
+        for view in map(case.view, sorted(nodes))
+        if view is not None
     ]
     return choose.rank(every, case.demand, frozenset())
 
 
-def _passed_over(case: Case, occupants: Occupants, offers: Offers) -> list[candidates.Rejection]:
+def _passed_over(
+    case: Case, occupants: Occupants, offers: candidates.Offers
+) -> list[candidates.Rejection]:
     """Return the nodes that may not serve, and those that were not taken for their latency."""
     taken = {occupant.intent.node for occupant in occupants.values()}
-    late = (candidates.late(candidate, case.demand.budget) for candidate in offers[0])
+    late = (candidates.late(candidate, case.demand.budget) for candidate in offers.fitting)
     return [
-        *offers[1],
+        *offers.rejected,
         *(rejection for rejection in late if rejection is not None and rejection.node not in taken),
     ]
 
@@ -132,11 +133,11 @@ def _findings(
     case: Case,
     occupants: Occupants,
     active: Mapping[str, bool],
-    offers: Offers,
+    offers: candidates.Offers,
     waiting: tuple[str, str] | None,
 ) -> Findings:
     wanted = case.demand.placement.replicas + case.demand.placement.standby
-    nodes = {view.node.name: view.node for view in case.views}
+    nodes = case.seen.index.nodes
     used = [occupant.node for occupant in occupants.values() if occupant.node in nodes]
     domains = [choose.domain(nodes[node], case.demand) for node in used]
     return Findings(
@@ -145,7 +146,7 @@ def _findings(
         waiting=waiting[1] if waiting is not None else None,
         waiting_reason=waiting[0] if waiting is not None else None,
         nearest=_nearest(case, occupants, offers),
-        summary=explain.summarise(len(case.views), offers[1]),
+        summary=explain.summarise(offers),
         is_within_budget=within(case, _predictions(case, occupants, active)),
         shares_domain=len(set(domains)) < len(domains),
         trouble=_trouble(case, occupants),
@@ -155,14 +156,14 @@ def _findings(
     )
 
 
-def _nearest(case: Case, occupants: Occupants, offers: Offers) -> str | None:
+def _nearest(case: Case, occupants: Occupants, offers: candidates.Offers) -> str | None:
     taken = {occupant.intent.node for occupant in occupants.values()}
     here = [
         candidates.Candidate(view.node, view.prediction, 0.0)
-        for view in case.views
-        if view.node.name in taken and not case.verdicts.of(view.node.name).is_lost
+        for view in map(case.view, sorted(taken))
+        if view is not None and not case.verdicts.of(view.node.name).is_lost
     ]
-    return explain.nearest([*offers[0], *here], case.demand.budget)
+    return explain.nearest([*offers.fitting, *here], case.demand.budget)
 
 
 def within(case: Case, predictions: Sequence[latency.Prediction]) -> bool | None:

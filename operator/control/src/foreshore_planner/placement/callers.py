@@ -6,7 +6,7 @@ do. A call that is late is as bad as one that fails. Of several callers, one who
 enough to keep a replica where it is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from foreshore_api.reasons import inference
@@ -40,19 +40,17 @@ class Complaint:
     """Whether it answers, only too late."""
 
 
-def complaints(
-    agents: Sequence[report.AgentEvidence], namespace: str, policy: str
-) -> Mapping[Where, Complaint]:
-    """Return the replicas of a policy that all who call them hold bad, or all who have them.
+def complaints(endpoints: Iterable[report.EndpointReport]) -> Mapping[Where, Complaint]:
+    """Return the replicas that all who call them hold bad, or all who have them.
+
+    `endpoints` is what every agent of the site reports of one policy.
 
     In pods: what an agent runs itself is nobody else's to call (see `in_agents`).
     """
     says: dict[Where, list[report.EndpointReport]] = {}
-    for agent in agents:
-        for endpoint in agent.report.endpoints:
-            is_own = assignment.is_in_agent(endpoint.url)
-            if (endpoint.namespace, endpoint.policy) == (namespace, policy) and not is_own:
-                says.setdefault((endpoint.slot, endpoint.node), []).append(endpoint)
+    for endpoint in endpoints:
+        if not assignment.is_in_agent(endpoint.url):
+            says.setdefault((endpoint.slot, endpoint.node), []).append(endpoint)
     blames: dict[Where, Complaint] = {}
     for where, every in sorted(says.items()):
         lines = [line for line in every if latency.has_called(line)] or every
@@ -63,19 +61,15 @@ def complaints(
     return blames
 
 
-def providers(
-    agents: Sequence[report.AgentEvidence], namespace: str, policy: str
-) -> Mapping[str, str]:
+def providers(endpoints: Iterable[report.EndpointReport]) -> Mapping[str, str]:
     """Return the execution providers that agents heard of from a policy's replicas, by endpoint.
 
     By the address, not the slot: a successor in the same slot may compute otherwise.
     """
     return {
         endpoint.url.removeprefix("http://"): endpoint.provider
-        for agent in agents
-        for endpoint in agent.report.endpoints
-        if (endpoint.namespace, endpoint.policy) == (namespace, policy)
-        and endpoint.provider is not None
+        for endpoint in endpoints
+        if endpoint.provider is not None
     }
 
 

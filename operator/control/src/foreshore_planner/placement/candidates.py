@@ -6,6 +6,7 @@ is there (`STANDING`) also hold for a replica that runs; answers that concern ro
 a new one: a working replica is never evicted because its node filled up.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -48,6 +49,15 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True)
+class CountedNodes:
+    """Nodes that may not serve for the same reason, counted and not kept."""
+
+    first: Rejection
+    """Of the first of them by name."""
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A node that may serve, with what it would cost and how fast it would be."""
 
@@ -62,6 +72,22 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Offers:
+    """Which nodes may serve, and why the others may not, each in order of name."""
+
+    fitting: tuple[Candidate, ...]
+    rejected: tuple[Rejection, ...]
+    counted: tuple[CountedNodes, ...] = ()
+    """Rejected as well, and not looked at one by one."""
+
+    @property
+    def total(self) -> int:
+        """How many nodes there are."""
+        others = sum(nodes.count for nodes in self.counted)
+        return len(self.fitting) + len(self.rejected) + others
+
+
+@dataclass(frozen=True)
 class NodeView:
     """One node with all that the questions need."""
 
@@ -69,7 +95,15 @@ class NodeView:
     node: snapshot.Node
     assessment: health.Assessment
     free: snapshot.ComputeResources
-    prediction: latency.Prediction
+    evidence: latency.Evidence
+
+    @functools.cached_property
+    def prediction(self) -> latency.Prediction:
+        """What the latency would be there, worked out where somebody asks."""
+        demand = self.demand
+        return latency.predict(
+            self.evidence, self.node.name, demand.expected_inference, demand.budget
+        )
 
 
 Question = Callable[[NodeView], Rejection | None]
@@ -196,6 +230,9 @@ ROOM: tuple[Question, ...] = (
 )
 
 
+QUESTIONS = (*STANDING, *ROOM)
+
+
 def examine(view: NodeView, questions: Sequence[Question]) -> Rejection | None:
     """Return the first objection to a node."""
     for question in questions:
@@ -205,20 +242,22 @@ def examine(view: NodeView, questions: Sequence[Question]) -> Rejection | None:
 
 
 def find(
-    views: Sequence[NodeView], prices: Mapping[tuple[str, v1alpha1.Tier], float]
-) -> tuple[tuple[Candidate, ...], tuple[Rejection, ...]]:
+    views: Sequence[NodeView],
+    counted: tuple[CountedNodes, ...],
+    prices: Mapping[tuple[str, v1alpha1.Tier], float],
+) -> Offers:
     """Divide nodes into those that may serve and those that may not, each in order of name."""
     usable: list[Candidate] = []
     rejected: list[Rejection] = []
     for view in sorted(views, key=lambda view: view.node.name):
-        objection = examine(view, (*STANDING, *ROOM))
+        objection = examine(view, QUESTIONS)
         if objection is not None:
             rejected.append(objection)
             continue
         price = prices.get((view.node.cluster, view.node.tier), 0.0)
         cost = price * view.demand.requests.cpu / 1000
         usable.append(Candidate(view.node, view.prediction, cost))
-    return tuple(usable), tuple(rejected)
+    return Offers(tuple(usable), tuple(rejected), counted)
 
 
 def _tolerates(toleration: v1alpha1.selection.Toleration, taint: snapshot.Taint) -> bool:

@@ -3,13 +3,14 @@
 The values the other modules here share.
 """
 
+import bisect
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from foreshore_api import conditions, v1alpha1
 from foreshore_api.v1alpha1 import inferenceplacement
 from foreshore_planner import binding, health, latency, snapshot
-from foreshore_planner.placement import callers, candidates, in_agents, pace
+from foreshore_planner.placement import callers, candidates, in_agents
 
 RETURNING = 30.0
 """Seconds that a node has, once it is Ready again, to say how its pods are."""
@@ -97,6 +98,9 @@ class PlacementPlan:
     candidates: inferenceplacement.Candidates
     moves: tuple[inferenceplacement.Move, ...]
     findings: Findings
+    is_settled: bool = False
+    """Whether it has all it asks for, and nothing is in the way of any of it: then it depends on
+    nothing but its own site, pods and nodes, and on time."""
     agents: in_agents.AgentReplicas | None = None
     """Those that run the model themselves; None where nobody asks it."""
     needs: in_agents.PodNeed = in_agents.PodNeed.ALL
@@ -120,7 +124,8 @@ class Sight:
         verdict = self.verdicts.of(node)
         if not verdict.is_usable:
             return not verdict.is_lost
-        return any(other.name == node and other.ready_age < RETURNING for other in self.seen.nodes)
+        present = self.seen.index.nodes.get(node)
+        return present is not None and present.ready_age < RETURNING
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +138,9 @@ class Case(Sight):
     demand: candidates.Demand
     evidence: latency.Evidence
     views: tuple[candidates.NodeView, ...]
+    """Nodes that it looks at, by name: its site's, a share of the cloud, and those it is on."""
+    counted: tuple[candidates.CountedNodes, ...]
+    """The others."""
     template: str
     complaints: Mapping[callers.Where, callers.Complaint]
     """What agents hold against replicas, by (slot, node)."""
@@ -140,10 +148,15 @@ class Case(Sight):
     """Execution providers that agents heard of, by the address of the replica."""
     agents: in_agents.AgentReplicas | None
     """Those that run the model themselves; None where nobody asks it."""
-    pace: pace.Pace
-    """How many more moves this site may see within the minute."""
 
     @property
     def name(self) -> str:
         """The placement's name."""
         return f"{self.demand.policy}.{self.site}"
+
+    def view(self, node: str) -> candidates.NodeView | None:
+        """Return what it sees of a node, if it looks at it."""
+        place = bisect.bisect_left(self.views, node, key=lambda view: view.node.name)
+        if place == len(self.views) or self.views[place].node.name != node:
+            return None
+        return self.views[place]

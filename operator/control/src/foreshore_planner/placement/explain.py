@@ -16,11 +16,13 @@ MAXIMUM_REASONS = 16
 
 def fold(
     rejections: Sequence[candidates.Rejection],
+    counted: Sequence[candidates.CountedNodes] = (),
 ) -> tuple[v1alpha1.inferenceplacement.RejectedNodes, ...]:
     """Count rejections by reason, most frequent first; the example is the first node by name."""
-    counts = Counter(rejection.reason for rejection in rejections)
+    counts = _counts(rejections, counted)
     first: dict[str, candidates.Rejection] = {}
-    for rejection in sorted(rejections, key=lambda rejection: rejection.node):
+    every = [*rejections, *(nodes.first for nodes in counted)]
+    for rejection in sorted(every, key=lambda rejection: rejection.node):
         first.setdefault(rejection.reason, rejection)
     ordered = sorted(counts, key=lambda reason: (-counts[reason], reason))
     return tuple(
@@ -31,6 +33,15 @@ def fold(
         )
         for reason in ordered[:MAXIMUM_REASONS]
     )
+
+
+def _counts(
+    rejections: Sequence[candidates.Rejection], counted: Sequence[candidates.CountedNodes]
+) -> Counter[str]:
+    counts = Counter(rejection.reason for rejection in rejections)
+    for nodes in counted:
+        counts[nodes.first.reason] += nodes.count
+    return counts
 
 
 def nearest(offered: Sequence[candidates.Candidate], budget: float) -> str | None:
@@ -71,18 +82,20 @@ def shortfall(replicas: Sequence[v1alpha1.inferenceplacement.ReplicaStatus], wan
     return f"{listed}, though {wanted} is wanted first: that takes {remedy}"
 
 
-def summarise(total: int, rejections: Sequence[candidates.Rejection]) -> str:
+def summarise(offers: candidates.Offers) -> str:
     """Fold every rejection into one sentence: `0/4 nodes: 2 NodeSelector, 1 LatencyBudget, …`.
 
     What is missing for an accelerator is said with its name and its remedy.
     """
-    counts = Counter(rejection.reason for rejection in rejections)
+    counts = _counts(offers.rejected, offers.counted)
     parts = ", ".join(
         f"{counts[reason]} {reason}" for reason in sorted(counts, key=lambda r: (-counts[r], r))
     )
-    summary = f"{total - len(rejections)}/{total} nodes can serve" + (f": {parts}" if parts else "")
-    lacking = [r for r in rejections if r.reason == reasons.NO_ACCELERATOR]
-    if not lacking or len(rejections) < total:
+    able = f"{len(offers.fitting)}/{offers.total} nodes can serve"
+    summary = f"{able}: {parts}" if parts else able
+    every = (*offers.rejected, *(nodes.first for nodes in offers.counted))
+    lacking = [rejection for rejection in every if rejection.reason == reasons.NO_ACCELERATOR]
+    if not lacking or offers.fitting:
         return summary
-    remedy = reasons.NO_ACCELERATOR.remedy
-    return f"{summary}; {len(lacking)} have {lacking[0].message}: it takes {remedy}"
+    message, remedy = lacking[0].message, reasons.NO_ACCELERATOR.remedy
+    return f"{summary}; {counts[reasons.NO_ACCELERATOR]} have {message}: it takes {remedy}"

@@ -104,7 +104,7 @@ def of(
     version = policy.version
     if version is None or version.spec.runtime.isolation is not v1alpha1.Isolation.AGENT:
         return None
-    place = _site(seen, policy.key[0], site)
+    place = seen.index.sites.get((policy.key[0], site))
     if place is None:
         return None
     denial = assignment.denial(version.name, version.spec, site, place.spec)
@@ -227,10 +227,6 @@ def _problem(agent: report.AgentEvidence, namespace: str, version: str) -> repor
     return min(about, key=lambda problem: problem.reason, default=None)
 
 
-def _site(seen: snapshot.Snapshot, namespace: str, name: str) -> v1alpha1.Site | None:
-    return next((site for site in seen.sites if binding.key(site) == (namespace, name)), None)
-
-
 def _identity(version: v1alpha1.ModelVersion) -> tuple[str, str]:
     return version.name, version.spec.digest
 
@@ -238,10 +234,6 @@ def _identity(version: v1alpha1.ModelVersion) -> tuple[str, str]:
 def _shown_before(
     seen: snapshot.Snapshot, policy: binding.Key, site: str
 ) -> Mapping[str, AgentReplica]:
-    name = (policy[0], f"{policy[1]}.{site}")
-    return {
-        replica.node: replica
-        for placement in seen.placements
-        if binding.key(placement) == name
-        for replica in placement.status.agents
-    }
+    placement = seen.index.placements.get((policy[0], f"{policy[1]}.{site}"))
+    agents = placement.status.agents if placement is not None else ()
+    return {replica.node: replica for replica in agents}

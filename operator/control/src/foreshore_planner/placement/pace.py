@@ -8,8 +8,6 @@ lower cap would protect from nothing that the hold of a silent site does not, an
 serves nobody while it waits: a site of two replicas that lost one, or both, has them back at once.
 """
 
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -36,27 +34,18 @@ class Pace:
         return Pace(max(0, self.moves - made), max(0, self.replacements - made))
 
 
-def of_sites(seen: snapshot.Snapshot, verdicts: health.Health) -> dict[str, Pace]:
-    """Return what is left for every site that has a placement."""
+def of_site(seen: snapshot.Snapshot, verdicts: health.Health, site: str) -> Pace:
+    """Return what is left for a site."""
     since = seen.now - timedelta(seconds=WINDOW)
-    healthy = _healthy_majorities(seen, verdicts)
-    replicas: Counter[str] = Counter()
-    made: Counter[str] = Counter()
-    for placement in seen.placements:
-        site = placement.spec.site
-        replicas[site] += len(placement.status.replicas)
-        made[site] += len(incumbents.departures(placement.status.moves, since))
-    paces: dict[str, Pace] = {}
-    for site, count in replicas.items():
-        half = (count + 1) // 2 if healthy.get(site, False) else 0
-        whole = Pace(MOVES_PER_MINUTE, max(MOVES_PER_MINUTE, half))
-        paces[site] = whole.after(made[site])
-    return paces
+    placements = seen.index.placements_at.get(site, ())
+    replicas = sum(len(placement.status.replicas) for placement in placements)
+    made = sum(
+        len(incumbents.departures(placement.status.moves, since)) for placement in placements
+    )
+    half = (replicas + 1) // 2 if _has_healthy_majority(seen, verdicts, site) else 0
+    return Pace(MOVES_PER_MINUTE, max(MOVES_PER_MINUTE, half)).after(made)
 
 
-def _healthy_majorities(seen: snapshot.Snapshot, verdicts: health.Health) -> Mapping[str, bool]:
-    usable: dict[str, list[bool]] = {}
-    for node in seen.nodes:
-        if node.site is not None:
-            usable.setdefault(node.site, []).append(verdicts.of(node.name).is_usable)
-    return {site: sum(states) * 2 > len(states) for site, states in usable.items()}
+def _has_healthy_majority(seen: snapshot.Snapshot, verdicts: health.Health, site: str) -> bool:
+    states = [verdicts.of(node.name).is_usable for node in seen.index.nodes_of.get(site, ())]
+    return sum(states) * 2 > len(states)

@@ -26,9 +26,6 @@ def all_of(
 ) -> tuple[case.PlacementPlan, ...]:
     """Return how every placement is shown that stays and is not planned; without any pods."""
     names = {(plan.namespace, plan.name) for plan in planned}
-    pods: dict[Site, list[snapshot.Replica]] = {}
-    for pod in seen.replicas:
-        pods.setdefault((pod.namespace, pod.policy, pod.site), []).append(pod)
     plans = []
     for placement in sorted(seen.placements, key=binding.key):
         namespace, site = binding.key(placement)[0], placement.spec.site
@@ -38,9 +35,9 @@ def all_of(
         if policy is None or binding.key(placement) in names or not is_shown:
             continue
         if policy.is_retained or (policy.is_placed and site in policy.suspended):
-            of_it = pods.get((namespace, policy.key[1], site), [])
+            of_it = seen.index.replicas_at.get((namespace, policy.key[1], site), ())
             plans.append(
-                kept(case.Sight(seen, verdicts, placement, tuple(of_it)), placement, _why(policy))
+                kept(case.Sight(seen, verdicts, placement, of_it), placement, _why(policy))
             )
     return tuple(plans)
 

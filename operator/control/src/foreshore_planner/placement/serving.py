@@ -146,11 +146,11 @@ def _is_without_surge(case: Case, occupant: Occupant) -> bool:
     is_waiting = new.phase is snapshot.PodPhase.PENDING and new.reason == Reason.UNSCHEDULABLE
     if not is_waiting or new.phase_age < troubles.SERVED_FOR:
         return False
-    free = next((view.free for view in case.views if view.node.name == old.node), None)
+    view = case.view(old.node)
     asked = case.demand.requests
-    if free is None or free.has_room_for(asked):
+    if view is None or view.free.has_room_for(asked):
         return False
-    return (free + old.requests).has_room_for(asked)
+    return (view.free + old.requests).has_room_for(asked)
 
 
 def served(case: Case, pod: snapshot.Replica | None) -> ServedVersion:

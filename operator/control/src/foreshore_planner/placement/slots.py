@@ -62,18 +62,16 @@ def node_is_lost(case: Case, held: incumbents.Incumbent) -> Force | None:
 
 def node_is_unfit(case: Case, held: incumbents.Incumbent) -> Force | None:
     """The policy or the node has changed so that the policy does not want this node any more."""
-    for view in case.views:
-        if view.node.name == held.node:
-            objection = candidates.examine(view, candidates.STANDING)
-            return (objection.reason, objection.message) if objection is not None else None
-    return None
+    view = case.view(held.node)
+    objection = candidates.examine(view, candidates.STANDING) if view is not None else None
+    return (objection.reason, objection.message) if objection is not None else None
 
 
 def node_is_cordoned(case: Case, held: incumbents.Incumbent) -> Force | None:
     """Somebody wants the node empty."""
-    for view in case.views:
-        if view.node.name == held.node and not view.node.is_schedulable:
-            return reasons.CORDONED, "the node is cordoned"
+    view = case.view(held.node)
+    if view is not None and not view.node.is_schedulable:
+        return reasons.CORDONED, "the node is cordoned"
     return None
 
 
@@ -112,15 +110,15 @@ def is_over_budget(case: Case, held: incumbents.Incumbent) -> Force | None:
     measured = case.evidence.measured()
     if measured is None or measured <= case.demand.budget or not held.was_active:
         return None
-    here = [view.prediction.bound for view in case.views if view.node.name == held.node]
-    own = here[0] if here else None
+    here = case.view(held.node)
+    own = here.prediction.bound if here is not None else None
     if own is None or own <= case.demand.budget:
         return None
     avoided = left_lately(case, reasons.TROUBLES)
     if not any(
         view.node.name not in avoided | {held.node}
         and is_comfortable(case, view.prediction.bound)
-        and candidates.examine(view, (*candidates.STANDING, *candidates.ROOM)) is None
+        and candidates.examine(view, candidates.QUESTIONS) is None
         for view in case.views
     ):
         return None
@@ -209,9 +207,12 @@ def forced(case: Case, held: Mapping[str, incumbents.Incumbent]) -> dict[str, Fo
 
 
 def permitted(
-    case: Case, wanted: Mapping[str, Force]
+    case: Case, wanted: Mapping[str, Force], left: pace.Pace
 ) -> tuple[dict[str, Force], tuple[str, str] | None]:
-    """Return the moves that may be made now, and why the others wait."""
+    """Return the moves that may be made now, and why the others wait.
+
+    `left` is what the site's minute has room for.
+    """
     if not wanted:
         return {}, None
     if case.verdicts.is_fleet_held:
@@ -225,7 +226,7 @@ def permitted(
     if others and case.demand.placement.failover is placing.Failover.NEVER:
         message = f"failover is Never: {next(iter(others.values()))[1]}"
         return asked, (conditions.Reason.FAILOVER_NEVER, message)
-    room = _within_pace(case, others)
+    room = _within_pace(left, others)
     if len(room) < len(others):
         message = f"site {case.site} has used up its moves of this minute; the rest follows"
         return asked | room, (conditions.Reason.MOVE_LIMIT, message)
@@ -236,12 +237,12 @@ LOSSES = frozenset({health.NodeVerdict.NODE_DEAD.value, health.NodeVerdict.UNKNO
 """Causes that lie with the node: its replicas are replaced rather than moved."""
 
 
-def _within_pace(case: Case, wanted: Mapping[str, Force]) -> dict[str, Force]:
+def _within_pace(left: pace.Pace, wanted: Mapping[str, Force]) -> dict[str, Force]:
     """Return the moves that the site's minute has room for, lost replicas first."""
     lost = [item for item in sorted(wanted.items()) if item[1][0] in LOSSES]
     others = [item for item in sorted(wanted.items()) if item[1][0] not in LOSSES]
-    replaced = lost[: case.pace.replacements]
-    return dict([*replaced, *others[: case.pace.after(len(replaced)).moves]])
+    replaced = lost[: left.replacements]
+    return dict([*replaced, *others[: left.after(len(replaced)).moves]])
 
 
 def moves(

@@ -1,0 +1,249 @@
+"""The batch of choices: nothing too full, nobody where it may not be, the same answer twice."""
+
+import dataclasses
+import random
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from foreshore_planner.placement.solve import batch, problem
+from foreshore_planner.placement.solve.problem import NOWHERE, Grade, Offer, SlotRow
+
+NODES = 5
+ROOM = (8, 8)
+
+
+@st.composite
+def slot_rows(draw: st.DrawFn, held: bool = True) -> list[SlotRow]:
+    """Slots of a few groups; some run already, each on a node that had room for it."""
+    rows: list[SlotRow] = []
+    left = [list(ROOM) for _ in range(NODES)]
+    for number in range(draw(st.integers(1, 14))):
+        demand = draw(st.integers(1, 5)), draw(st.integers(0, 5))
+        nodes = draw(st.permutations(range(NODES)))[: draw(st.integers(0, NODES))]
+        offers = tuple(
+            Offer(node, node // 2, draw(st.sampled_from(Grade)), float(draw(st.integers(0, 9))))
+            for node in nodes
+        )
+        row = SlotRow(
+            f"s{number:02d}",
+            demand,
+            offers,
+            group=draw(st.sampled_from(("", "a", "b"))),
+            precedence=draw(st.integers(0, 1)),
+        )
+        fitting = [
+            node
+            for node in nodes
+            if all(free >= asked for free, asked in zip(left[node], demand, strict=True))
+        ]
+        if held and fitting and draw(st.booleans()):
+            row = dataclasses.replace(row, held=fitting[0], held_domain=fitting[0] // 2)
+            left[fitting[0]] = [
+                free - asked for free, asked in zip(left[fitting[0]], demand, strict=True)
+            ]
+        rows.append(row)
+    return rows
+
+
+def free_beside(rows: Sequence[SlotRow]) -> list[list[int]]:
+    free = [list(ROOM) for _ in range(NODES)]
+    for row in rows:
+        if row.held != NOWHERE:
+            free[row.held] = [
+                room - asked for room, asked in zip(free[row.held], row.demand, strict=True)
+            ]
+    return free
+
+
+def placed(rows: Sequence[SlotRow], move_limit: int = problem.UNLIMITED) -> dict[str, int]:
+    """The node of every slot afterwards, by name."""
+    names = sorted(row.name for row in rows)
+    asked = problem.assembled(free_beside(rows), rows, move_limit)
+    solution = batch.solve(asked)
+    after = {row.name: row.held for row in rows}
+    nodes = solution.nodes.tolist()
+    for slot, node in zip(asked.requested.tolist(), nodes, strict=True):
+        after[names[slot]] = node
+    for slot, position in solution.moves.items():
+        after[names[slot]] = int(asked.nodes[position])
+    return after
+
+
+def grade(row: SlotRow, node: int) -> Grade:
+    return next(offer.grade for offer in row.offers if offer.node == node)
+
+
+@given(slot_rows())
+def test_no_node_is_ever_asked_for_more_than_it_has(rows: list[SlotRow]) -> None:
+    after = placed(rows)
+    for node in range(NODES):
+        for kind, room in enumerate(ROOM):
+            assert sum(row.demand[kind] for row in rows if after[row.name] == node) <= room
+
+
+@given(slot_rows())
+def test_no_slot_goes_where_it_was_not_offered(rows: list[SlotRow]) -> None:
+    after = placed(rows)
+    for row in rows:
+        allowed = {offer.node for offer in row.offers} | {row.held, NOWHERE}
+        assert after[row.name] in allowed
+
+
+@given(slot_rows())
+def test_a_running_replica_keeps_a_node_and_its_grade(rows: list[SlotRow]) -> None:
+    after = placed(rows)
+    for row in rows:
+        if row.held != NOWHERE:
+            assert after[row.name] != NOWHERE
+            assert grade(row, after[row.name]) <= grade(row, row.held)
+
+
+@given(slot_rows())
+def test_nobody_moves_where_nothing_may_move(rows: list[SlotRow]) -> None:
+    after = placed(rows, move_limit=0)
+    assert all(after[row.name] == row.held for row in rows if row.held != NOWHERE)
+
+
+@given(slot_rows())
+def test_what_is_unplaced_had_no_room_left(rows: list[SlotRow]) -> None:
+    after = placed(rows)
+    free = [list(ROOM) for _ in range(NODES)]
+    for row in rows:
+        if after[row.name] != NOWHERE:
+            for kind, asked in enumerate(row.demand):
+                free[after[row.name]][kind] -= asked
+    for row in rows:
+        if after[row.name] == NOWHERE:
+            assert not any(
+                all(room >= asked for room, asked in zip(free[offer.node], row.demand, strict=True))
+                for offer in row.offers
+            )
+
+
+@given(slot_rows(), st.integers(0, 1000))
+def test_the_order_of_rows_changes_nothing(rows: list[SlotRow], seed: int) -> None:
+    shuffled = list(rows)
+    random.Random(seed).shuffle(shuffled)
+    assert placed(rows) == placed(shuffled)
+
+
+@given(slot_rows())
+def test_what_is_placed_stays_when_asked_again(rows: list[SlotRow]) -> None:
+    after = placed(rows)
+    domains = {name: node // 2 for name, node in after.items()}
+    again = [
+        dataclasses.replace(row, held=after[row.name], held_domain=domains[row.name])
+        for row in rows
+        if after[row.name] != NOWHERE
+    ]
+    assert placed(again) == {row.name: after[row.name] for row in again}
+
+
+@given(slot_rows(held=False))
+def test_two_slots_of_a_group_share_a_domain_only_where_no_other_has_room(
+    rows: list[SlotRow],
+) -> None:
+    """All have room here: of those that share, the first alone may have seen a free domain."""
+    light = [dataclasses.replace(row, demand=(0, 0), precedence=0) for row in rows]
+    after = placed(light)
+    for group in ("a", "b"):
+        members = [row for row in light if row.group == group and after[row.name] != NOWHERE]
+        taken = {after[row.name] // 2 for row in members}
+        for domain in taken:
+            at_ease = [
+                row
+                for row in members
+                if after[row.name] // 2 == domain and offered_domains(row, after) - taken
+            ]
+            assert len(at_ease) <= 1
+
+
+def offered_domains(row: SlotRow, after: dict[str, int]) -> set[int]:
+    """The domains of the grade that a slot has."""
+    best = grade(row, after[row.name])
+    return {offer.domain for offer in row.offers if offer.grade == best}
+
+
+@given(slot_rows(held=False))
+def test_where_there_is_room_for_all_the_choice_is_the_plain_one(rows: list[SlotRow]) -> None:
+    """The oracle: in order, the best candidate by grade, sharing and list."""
+    light = [dataclasses.replace(row, demand=(0, 0)) for row in rows]
+    assert placed(light) == plainly(light)
+
+
+def plainly(rows: Sequence[SlotRow]) -> dict[str, int]:
+    after: dict[str, int] = {}
+    used: dict[str, list[int]] = {}
+    best_grades = {row.name: min((offer.grade for offer in row.offers), default=9) for row in rows}
+
+    def scarcity(row: SlotRow) -> int:
+        return sum(offer.grade == best_grades[row.name] for offer in row.offers)
+
+    for row in sorted(rows, key=lambda row: (row.precedence, scarcity(row), row.name)):
+        taken = used.setdefault(row.group or row.name, [])
+        domains = [node // 2 for node in taken]
+        ranked = [
+            (offer.grade, offer.domain in domains, offer.node in taken, place, offer.node)
+            for place, offer in enumerate(row.offers)
+        ]
+        after[row.name] = min(ranked)[-1] if ranked else NOWHERE
+        taken += [after[row.name]] if ranked else []
+    return after
+
+
+def offers(*nodes: int) -> tuple[Offer, ...]:
+    return tuple(Offer(node, node) for node in nodes)
+
+
+def test_the_scarcest_chooses_first_whatever_its_name() -> None:
+    rows = [SlotRow("a", (4,), offers(0, 1)), SlotRow("z", (4,), offers(0))]
+    assert batch.solve(problem.assembled([[4], [4]], rows)).nodes.tolist() == [1, 0]
+
+
+def test_a_running_replica_makes_room_for_what_fits_nowhere_else() -> None:
+    rows = [
+        SlotRow("new", (4,), offers(0)),
+        SlotRow("old", (4,), offers(0, 1), held=0, held_domain=0),
+    ]
+    solution = batch.solve(problem.assembled([[0], [4]], rows))
+    assert solution.nodes.tolist() == [0]
+    assert list(solution.moves) == [1]
+
+
+def test_a_running_replica_pushes_a_second_on() -> None:
+    rows = [
+        SlotRow("a-new", (4,), offers(0)),
+        SlotRow("b-old", (4,), offers(0, 1), held=0, held_domain=0),
+        SlotRow("c-old", (4,), offers(1, 2), held=1, held_domain=1),
+    ]
+    solution = batch.solve(problem.assembled([[0], [0], [4]], rows))
+    assert solution.nodes.tolist() == [0]
+    assert sorted(solution.moves) == [1, 2]
+
+
+@pytest.mark.parametrize("grade_there", [Grade.OVER, Grade.UNKNOWN])
+def test_no_replica_makes_room_by_going_to_a_worse_grade(grade_there: Grade) -> None:
+    rows = [
+        SlotRow("new", (4,), offers(0)),
+        SlotRow("old", (4,), (Offer(0, 0), Offer(1, 1, grade_there)), held=0, held_domain=0),
+    ]
+    solution = batch.solve(problem.assembled([[0], [4]], rows))
+    assert (solution.unplaced, dict(solution.moves)) == (1, {})
+
+
+def test_what_was_lost_comes_before_what_is_new() -> None:
+    rows = [
+        SlotRow("a-new", (4,), offers(0), precedence=1),
+        SlotRow("z-lost", (4,), offers(0, 1)),
+        SlotRow("y-lost", (4,), offers(0, 1)),
+    ]
+    solution = batch.solve(problem.assembled([[4], [4]], rows))
+    assert solution.nodes.tolist()[0] == NOWHERE
+
+
+def test_an_empty_problem_has_an_empty_answer() -> None:
+    solution = batch.solve(problem.assembled([], []))
+    assert (solution.nodes.size, solution.unplaced) == (0, 0)
