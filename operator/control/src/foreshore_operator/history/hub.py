@@ -16,7 +16,7 @@ class HubHistory:
 
     newest: Callable[[], snapshot.Snapshot | None]
 
-    def read(self, now: datetime.datetime) -> priors.LatencyPriors:  # noqa: ARG002 (the port's)
+    def read(self, now: datetime.datetime) -> priors.LatencyPriors:
         """Pool it; raises HistoryError while nothing is seen of the fleet."""
         seen = self.newest()
         if seen is None or seen.fleet is None:
