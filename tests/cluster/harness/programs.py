@@ -118,6 +118,9 @@ TABLE: tuple[Program, ...] = (
     Program("mosquitto", Debian(("mosquitto",)), before=MOSQUITTO),
     Program("mosquitto_pub", Debian(("mosquitto-clients",)), before=on(Target.TEST, Target.E2E)),
     Program("curl", Debian(("curl",)), before=ON_A_PLANE),
+    Program(
+        "prometheus", Debian(("prometheus",)), before=on(Target.COMPONENT, Target.TEST, Target.E2E)
+    ),
     Program("cc", Debian(COMPILER, HEADERS), before=BROKER),
     Program("docker", Debian(ENGINE), later=NODES),
     Program("debootstrap", Debian(("debootstrap",)), before=on(Target.FRESH), later=NODES),

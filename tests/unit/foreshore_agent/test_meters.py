@@ -1,9 +1,15 @@
+import dataclasses
+import itertools
+from typing import Any
+
 import prometheus_client
+import pytest
 from prometheus_client import parser
 
-from foreshore_agent import meters
+from builders import resources
+from foreshore_agent import meters, series
 from foreshore_agent.engine import effects, events
-from foreshore_api.wire import histogram, metrics, record
+from foreshore_api.wire import assignment, histogram, metrics, record
 
 POLICY = events.Key("hq", "ventilate")
 
@@ -39,17 +45,147 @@ def test_a_decision_is_counted_with_its_reason_and_kept_by_verdict() -> None:
     assert samples(found)[metrics.DECISIONS.name, exposed] == 3.0
 
 
-def test_a_stage_is_a_prometheus_histogram_and_nodes_are_no_label() -> None:
+def place(**changes: Any) -> series.SeriesLabels:
+    """An agent of site hq on edge-9 that calls two nodes of one class and one of another."""
+    called = {"edge-1": "arm64-pi", "edge-2": "arm64-pi", "cloud-1": "amd64-large"}
+    return dataclasses.replace(
+        series.SeriesLabels(
+            node="edge-9",
+            site="hq",
+            versions={POLICY: "v1"},
+            nodes={node: series.CalledNode("hq", name) for node, name in called.items()},
+            peers=frozenset(called),
+        ),
+        **changes,
+    )
+
+
+def stage_labels(**changes: str) -> tuple[tuple[str, str], ...]:
+    values = {
+        "site": "hq",
+        "node": "edge-9",
+        "policy": "hq/ventilate",
+        "version": "v1",
+        "stage": "Network",
+        "class": "arm64-pi",
+        **changes,
+    }
+    return tuple(sorted(values.items()))
+
+
+def test_a_stage_is_a_prometheus_histogram_of_the_class_of_its_nodes() -> None:
     found = observed(0.002, 0.004)
     found.observe(effects.Observe(POLICY, "Network", 0.006, "edge-2"), at=1000.0)
+    found.observe(effects.Observe(POLICY, "Network", 0.5, "cloud-1"), at=1000.0)
+    found.assign(place())
     exposed = samples(found)
-    labels = (("policy", "hq/ventilate"), ("stage", "Network"))
+    labels = stage_labels()
     name = metrics.STAGE_SECONDS.name
     assert exposed[f"{name}_count", labels] == 3.0
     assert exposed[f"{name}_sum", labels] == 0.012
-    assert exposed[f"{name}_bucket", (("le", "+Inf"), *labels)] == 3.0
-    buckets = [value for (sample, _), value in exposed.items() if sample == f"{name}_bucket"]
+    assert exposed[f"{name}_bucket", tuple(sorted((("le", "+Inf"), *labels)))] == 3.0
+    buckets = [
+        value
+        for (sample, of), value in exposed.items()
+        if sample == f"{name}_bucket" and ("class", "arm64-pi") in of
+    ]
     assert buckets == sorted(buckets), "cumulative"
+    assert exposed[f"{name}_count", stage_labels(**{"class": "amd64-large"})] == 1.0
+
+
+def test_prometheus_gets_the_very_buckets_that_the_hub_gets() -> None:
+    durations = [0.0021, 0.004, 0.004, 0.1, 7.0, 500.0]
+    found = observed(*durations)
+    found.assign(place())
+    exposed = {
+        dict(labels)["le"]: value
+        for (name, labels), value in samples(found).items()
+        if name == f"{metrics.STAGE_SECONDS.name}_bucket"
+    }
+    ordered = sorted(exposed, key=float)
+    assert [float(le) for le in ordered[:-1]] == pytest.approx(histogram.BOUNDS, rel=1e-4)
+    counts = [exposed[le] for le in ordered]
+    buckets = {
+        index: int(count - before)
+        for index, (before, count) in enumerate(itertools.pairwise([0.0, *counts]))
+        if count > before
+    }
+    assert buckets == histogram.Histogram.of(durations).buckets
+
+
+def test_times_of_a_version_that_a_node_does_not_serve_any_more_are_not_its_successors() -> None:
+    found = meters.Meters()
+    key = (POLICY, "edge-1")
+    found.assign(place(replicas={key: "v1"}))
+    for stage in ("Inference", "Network"):
+        found.observe(effects.Observe(POLICY, stage, 0.004, "edge-1"), at=1000.0)
+    found.assign(place(replicas={key: "v1"}, versions={POLICY: "v2"}))
+    assert len(found.stages(at=1000.0)) == 2, "v1 still answers there"
+    found.assign(place(replicas={key: "v2"}, versions={POLICY: "v2"}))
+    assert [stage.stage for stage in found.stages(at=1000.0)] == [histogram.Stage.NETWORK]
+
+
+def test_probes_are_exposed_by_site_and_class_not_peer_by_peer() -> None:
+    found = meters.Meters()
+    found.assign(place())
+    for peer in ("edge-1", "edge-2", "cloud-1"):
+        found.observe_probe(peer, 0.001, at=10.0)
+    counts = {
+        dict(labels)["class"]: value
+        for (name, labels), value in samples(found).items()
+        if name == f"{metrics.PROBE_SECONDS.name}_count"
+    }
+    assert counts == {"arm64-pi": 2.0, "amd64-large": 1.0}
+
+
+def test_more_histograms_than_a_prometheus_should_keep_are_left_out_and_counted() -> None:
+    found = meters.Meters()
+    policies = [events.Key("hq", f"policy-{number:04}") for number in range(meters.EXPOSED + 7)]
+    found.assign(place(versions=dict.fromkeys(policies, "v1")))
+    for policy in policies:
+        found.observe(effects.Observe(policy, "Decide", 0.001, None), at=10.0)
+    exposed = samples(found)
+    name = f"{metrics.STAGE_SECONDS.name}_count"
+    assert sum(sample == name for sample, _ in exposed) == meters.EXPOSED
+    assert exposed[metrics.SERIES_LEFT_OUT.name, ()] == 7.0
+
+
+def test_labels_are_read_from_an_assignment() -> None:
+    endpoint = assignment.Endpoint(
+        slot="r0",
+        role=assignment.Role.ACTIVE,
+        node="cloud-1",
+        url="http://192.0.2.1:8080",
+        version="v1",
+        node_class="amd64-large",
+    )
+    labels = series.SeriesLabels.of(
+        assignment.Assignment(
+            node="edge-9",
+            policies=(
+                assignment.AssignedPolicy(
+                    namespace="hq",
+                    name="ventilate",
+                    uid="1",
+                    generation=1,
+                    digest="",
+                    spec=resources.policy().spec,
+                    devices=(),
+                    endpoints=(endpoint,),
+                ),
+            ),
+            probes=(
+                assignment.ProbeTarget(
+                    node="edge-1", url="http://192.0.2.2:8080", site="hq", node_class="arm64-pi"
+                ),
+            ),
+        )
+    )
+    assert labels.of_stage(POLICY, "Inference", "cloud-1") == (
+        ("", "edge-9", "hq/ventilate", "v1", "Inference", "amd64-large")
+    )
+    assert labels.of_probe("edge-1") == ("", "edge-9", "hq", "arm64-pi")
+    assert labels.of_probe("stranger") == ("", "edge-9", "", "unknown")
 
 
 def test_the_report_tells_the_replicas_nodes_apart() -> None:
@@ -75,7 +211,7 @@ def test_a_peer_that_never_answered_is_reported_without_an_age() -> None:
 def test_what_is_no_longer_assigned_is_forgotten() -> None:
     found = observed(0.002)
     found.observe_probe("edge-2", 0.001, at=10.0)
-    found.forget_others((), ())
+    found.assign(series.SeriesLabels())
     assert found.stages(at=1000.0) == ()
     assert found.probes(("edge-2",), at=12.0)[0].histogram.count == 0
 
@@ -90,7 +226,7 @@ def test_counters_do_not_pile_up_while_policies_come_and_go() -> None:
         for reason in ("OutsideLimits", "RoomOccupied"):
             found.count_decision(decided(reason, policy))
         found.count(effects.Count(metrics.COMMANDS.name, (str(policy), "Applied")))
-        found.forget_others((policy,), ())
+        found.assign(series.SeriesLabels(versions={policy: ""}))
         sizes.add(len(samples(found)))
     assert len(sizes) == 1
     assert len(found._children) == 1 + 3
@@ -103,7 +239,7 @@ def test_a_policy_that_comes_back_is_counted_from_zero() -> None:
     found = meters.Meters()
     counted = effects.Count(metrics.COMMANDS.name, (str(POLICY), "Applied"))
     found.count(counted)
-    found.forget_others((), ())
+    found.assign(series.SeriesLabels())
     found.count(counted)
     exposed = (("outcome", "Applied"), ("policy", str(POLICY)))
     assert samples(found)[metrics.COMMANDS.name, exposed] == 1.0

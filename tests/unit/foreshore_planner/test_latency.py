@@ -105,7 +105,7 @@ def ranked(*nodes: dict[histogram.Stage, histogram.Histogram]) -> list[str]:
     )
     placement = build.policy().spec.placement
     demand = candidates.Demand(
-        "hq", "ventilate", "hq", placement, snapshot.ComputeResources(), BUDGET, 0.01
+        "hq", "ventilate", "hq", placement, ("hq", "v1"), snapshot.ComputeResources(), BUDGET, 0.01
     )
     names = [f"edge-{number}" for number, _ in enumerate(nodes, start=1)]
     offered = [

@@ -58,6 +58,8 @@ class Endpoint(document.WireDocument):
     """Name of the ModelVersion that answers here; its answers name it too."""
     digest: document.Digest = ""
     """Digest of the bytes that answer here; its answers name it too."""
+    node_class: document.Label | None = None
+    """Which nodes compute as this one does (`node_class`); absent where nobody said so."""
 
     @property
     def is_in_agent(self) -> bool:
@@ -133,6 +135,10 @@ class ProbeTarget(document.WireDocument):
 
     node: document.Name
     url: document.Url
+    site: document.Name | None = None
+    """The site it is of; absent for a node of none."""
+    node_class: document.Label | None = None
+    """Which nodes compute as its own does; absent where nobody said so."""
 
 
 class Assignment(document.WireDocument):

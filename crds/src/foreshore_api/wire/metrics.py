@@ -24,11 +24,20 @@ DECISIONS: Final = Metric(
 STAGE_SECONDS: Final = Metric(
     "foreshore_decision_stage_seconds",
     "histogram",
-    ("policy", "stage"),
-    "Latency of a decision by stage.",
+    ("site", "node", "policy", "version", "stage", "class"),
+    "Latency of a decision by stage; of Network and Inference by the class of the replica's node.",
 )
 PROBE_SECONDS: Final = Metric(
-    "foreshore_probe_seconds", "histogram", ("peer",), "Echo time to a peer agent."
+    "foreshore_probe_seconds",
+    "histogram",
+    ("site", "node", "peer_site", "class"),
+    "Echo time to the agents of a site (empty: of none) on nodes of a class.",
+)
+SERIES_LEFT_OUT: Final = Metric(
+    "foreshore_series_left_out",
+    "gauge",
+    (),
+    "Histograms that are not exposed because there are too many; the hub's report has them.",
 )
 TELEMETRY: Final = Metric(
     "foreshore_telemetry_messages_total",

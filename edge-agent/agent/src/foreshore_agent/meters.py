@@ -12,12 +12,14 @@ from typing import Final
 import prometheus_client
 from prometheus_client import core
 
+from foreshore_agent import series as labelling
 from foreshore_agent import windows
 from foreshore_agent.engine import effects, events
 from foreshore_api.wire import histogram, metrics, report
 
-EXPOSED_EVERY: Final = 2
-"""Prometheus gets every second bound: eight buckets a decade, within 33 %."""
+EXPOSED: Final = 240
+"""Histograms that one agent exposes of a kind, each of 114 samples: what a Prometheus must keep of
+a thousand agents has to have an end."""
 
 _COUNTERS: Final = (
     metrics.DECISIONS,
@@ -27,6 +29,7 @@ _COUNTERS: Final = (
 _BY_POLICY: Final = frozenset(metric.name for metric in _COUNTERS if metric.labels[0] == "policy")
 Gauges = Callable[[], Iterable[tuple[metrics.Metric, tuple[str, ...], float]]]
 """Reads the present value of every gauge, and of counters that somebody else keeps durably."""
+_BOUNDS: Final = (*(repr(round(bound, 9)) for bound in histogram.BOUNDS), "+Inf")
 _FAMILIES: Final = {"gauge": core.GaugeMetricFamily, "counter": core.CounterMetricFamily}
 
 
@@ -48,6 +51,7 @@ class Meters:
         self._telemetry: dict[str, prometheus_client.Counter] = {}
         self._stages: dict[tuple[events.Key, str, str | None], windows.Series] = {}
         self._probes: dict[str, windows.Series] = {}
+        self._labels = labelling.SeriesLabels()
         self._gauges: Gauges = tuple
         self.registry.register(_Collector(self))
 
@@ -96,12 +100,25 @@ class Meters:
         """Note one echo of a peer agent."""
         self._probes.setdefault(peer, windows.Series()).observe(seconds, at)
 
-    def forget_others(self, policies: Iterable[events.Key], peers: Iterable[str]) -> None:
-        """Drop the latencies and counters of policies and peers that are no longer assigned."""
-        kept, near = set(policies), set(peers)
-        self._forget_counters({str(policy) for policy in kept})
-        self._stages = {key: seen for key, seen in self._stages.items() if key[0] in kept}
-        self._probes = {peer: echoes for peer, echoes in self._probes.items() if peer in near}
+    def assign(self, labels: labelling.SeriesLabels) -> None:
+        """Label what follows as assigned, and drop latencies and counters of what is not any more.
+
+        Where a node serves another version now, its times so far are not that one's.
+        """
+        before, self._labels = self._labels, labels
+        self._forget_counters({str(policy) for policy in labels.versions})
+        self._stages = {
+            (policy, stage, node): seen
+            for (policy, stage, node), seen in self._stages.items()
+            if policy in labels.versions
+            and (
+                stage != histogram.Stage.INFERENCE
+                or before.version(policy, node) == labels.version(policy, node)
+            )
+        }
+        self._probes = {
+            peer: echoes for peer, echoes in self._probes.items() if peer in labels.peers
+        }
 
     def _forget_counters(self, kept: set[str]) -> None:
         """Drop the counters of other policies; one that comes back is counted from zero."""
@@ -146,40 +163,52 @@ class Meters:
 
     def exposition(self) -> Iterator[core.Metric]:
         """Yield gauges and histograms in Prometheus' own form."""
-        for metric in (metrics.STAGE_SECONDS, metrics.PROBE_SECONDS):
+        left_out = 0
+        for metric, folded in (
+            (metrics.STAGE_SECONDS, self._folded_stages()),
+            (metrics.PROBE_SECONDS, self._folded_probes()),
+        ):
             family = core.HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
-            for labels, counts, total in self._series(metric):
+            for labels, (counts, total) in itertools.islice(sorted(folded.items()), EXPOSED):
                 family.add_metric(labels, _cumulative(counts), total)
+            left_out += max(0, len(folded) - EXPOSED)
             yield family
         families: dict[str, core.GaugeMetricFamily | core.CounterMetricFamily] = {}
-        for gauge, labels, value in self._gauges():
+        for gauge, labels, value in (*self._gauges(), (metrics.SERIES_LEFT_OUT, (), left_out)):
             if gauge.name not in families:
                 kind = _FAMILIES[gauge.kind]
                 families[gauge.name] = kind(gauge.name, gauge.help, labels=gauge.labels)
             families[gauge.name].add_metric(labels, value)
         yield from families.values()
 
-    def _series(self, metric: metrics.Metric) -> Iterator[tuple[tuple[str, ...], list[int], float]]:
-        if metric is metrics.PROBE_SECONDS:
-            for peer, series in self._probes.items():
-                yield (peer,), series.counts, series.total_seconds
-            return
-        merged: dict[tuple[str, str], tuple[list[int], float]] = {}
-        for (policy, stage, _), series in self._stages.items():
-            key = (str(policy), stage)
-            counts, total = merged.get(key, ([0] * len(series.counts), 0.0))
-            added = [ours + theirs for ours, theirs in zip(counts, series.counts, strict=True)]
-            merged[key] = (added, total + series.total_seconds)
-        for key, (counts, total) in merged.items():
-            yield key, counts, total
+    def _folded_stages(self) -> "Folded":
+        return _folded(
+            (self._labels.of_stage(policy, stage, node), series)
+            for (policy, stage, node), series in self._stages.items()
+        )
+
+    def _folded_probes(self) -> "Folded":
+        return _folded((self._labels.of_probe(peer), echo) for peer, echo in self._probes.items())
+
+
+Folded = dict[tuple[str, ...], tuple[list[int], float]]
+"""Counts by bucket and the sum in seconds, by the values of labels."""
+
+
+def _folded(series: Iterable[tuple[tuple[str, ...], windows.Series]]) -> Folded:
+    """Add up what has the same labels."""
+    folded: Folded = {}
+    for labels, part in series:
+        counts, total = folded.get(labels, ([0] * len(part.counts), 0.0))
+        counts = [ours + theirs for ours, theirs in zip(counts, part.counts, strict=True)]
+        folded[labels] = (counts, total + part.total_seconds)
+    return folded
 
 
 def _cumulative(counts: list[int]) -> list[tuple[str, float]]:
-    """Return cumulative counts by upper bound, thinned, the last one infinite."""
-    running = list(itertools.accumulate(counts))
-    bounds = range(0, histogram.OVERFLOW, EXPOSED_EVERY)
-    exposed = [(repr(round(histogram.BOUNDS[i], 9)), float(running[i])) for i in bounds]
-    return [*exposed, ("+Inf", float(running[-1]))]
+    """Return cumulative counts by upper bound, the last one infinite: the hub's own buckets."""
+    running = [float(count) for count in itertools.accumulate(counts)]
+    return [*zip(_BOUNDS, running, strict=True)]
 
 
 class _Collector:

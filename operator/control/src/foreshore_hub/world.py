@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from foreshore_api import addresses, meta, scalars, v1alpha1
+from foreshore_api import addresses, meta, node_class, scalars, v1alpha1
 from foreshore_api.wire import assignment as wire
 from foreshore_decision import assignment, narrowing
 from foreshore_hub import renewals
@@ -198,9 +198,10 @@ class World:
         for _, pod in sorted(self._pods.items()):
             node = self.node(pod.node)
             if node is not None and pod.url is not None and pod.account == self._agent_account:
-                peers.setdefault(
-                    node.name, assignment.Peer(node=node.name, site=node.site, url=pod.url)
+                peer = assignment.Peer(
+                    node.name, node.site, pod.url, node_class=node_class.of(node.labels)
                 )
+                peers.setdefault(node.name, peer)
         return list(peers.values())
 
 
@@ -222,9 +223,14 @@ def _touched_by_node(change: informer.ObjectChange[LabelledNode]) -> Touched:
     old, new = change.old, change.new
     if old == new:
         return NOTHING
-    if old is None or new is None or old.site != new.site:
+    if old is None or new is None or _role(old) != _role(new):
         return EVERYTHING
     return Touched(nodes=frozenset({change.key.name}))
+
+
+def _role(node: LabelledNode) -> tuple[str | None, str]:
+    """Return what other nodes are told of a node."""
+    return node.site, node_class.of(node.labels)
 
 
 def _substance(resource: meta.Resource | None) -> tuple[Any, ...] | None:

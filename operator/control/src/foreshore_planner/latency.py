@@ -13,7 +13,8 @@ budget has shown that its stages are not independent. The split shows each stage
 
 What was never measured is unknown, not zero: Network falls back to the probes of that node's agent
 by the agents that call (what others measure is another way, such as the slow link of a node that is
-to be left), Inference to the ModelVersion's `expectedInference`; the others, which no choice of
+to be left), then to what the site's agents measured to nodes of that class; Inference to what the
+version took on nodes of that class, then to its `expectedInference`; the others, which no choice of
 node changes, are left out until they are measured.
 """
 
@@ -27,13 +28,15 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from foreshore_api import node_class
 from foreshore_api.wire import assignment, histogram, report
+from foreshore_planner import priors, snapshot
 
 Key = tuple[str, str]
 """(namespace, policy)."""
 
-ENOUGH = 20
-"""Samples below which a measured quantile is not believed (design/placement.md)."""
+ENOUGH = priors.ENOUGH
+"""Samples below which a measured quantile is not believed."""
 
 SAME_NODE = 0.001
 """Seconds of Network within one node: the only agent of a site has no peer that would probe it."""
@@ -64,6 +67,8 @@ class FigureBasis(StrEnum):
 
     MEASURED = "Measured"
     PROBED = "Probed"
+    POOLED = "Pooled"
+    """Measured where it is alike: with this version on nodes of this class, or on the way there."""
     EXPECTED = "Expected"
     UNKNOWN = "Unknown"
 
@@ -152,6 +157,8 @@ class Evidence:
     """Echo times of the agents that call to each node's agent."""
     callers: frozenset[str] = frozenset()
     """Nodes of the agents that call; of all agents of the site where none does yet."""
+    prior: priors.LatencyPriors = priors.NOTHING
+    """What was measured elsewhere and before."""
     read: dict[tuple[object, ...], StageLatency] = field(
         default_factory=dict, compare=False, repr=False
     )
@@ -219,8 +226,16 @@ class SiteReports:
         return self._probes[callers]
 
 
-def gather(namespace: str, policy: str, reports: SiteReports) -> Evidence:
-    """Merge what the agents of one site report about one policy; of Network, those that call."""
+def gather(
+    namespace: str,
+    policy: str,
+    reports: SiteReports,
+    before: priors.LatencyPriors = priors.NOTHING,
+) -> Evidence:
+    """Merge what the agents of one site report about one policy; of Network, those that call.
+
+    `before` is what was measured elsewhere and before.
+    """
     stages: dict[tuple[histogram.Stage, str | None], list[histogram.Histogram]] = {}
     calling = _calling((namespace, policy), reports)
     for node, line in reports.stages((namespace, policy)):
@@ -230,6 +245,7 @@ def gather(namespace: str, policy: str, reports: SiteReports) -> Evidence:
         stages={key: histogram.merge(parts) for key, parts in stages.items()},
         probes=reports.probes(calling),
         callers=calling,
+        prior=before,
     )
 
 
@@ -255,19 +271,39 @@ def has_called(line: report.EndpointReport) -> bool:
     return line.good + line.late + line.failed > 0
 
 
+Alike = Mapping[histogram.Stage, histogram.Histogram]
+"""Pooled figures of Inference and Network, where there are any."""
+
+NOTHING_ALIKE: Final[Alike] = {}
+
+
+def alike(
+    measured: priors.LatencyPriors, version: priors.Version, site: str, node: snapshot.Node
+) -> Alike:
+    """Return what was measured elsewhere and says what to expect of a node."""
+    of_class = node_class.of(node.labels)
+    pooled = {
+        histogram.Stage.INFERENCE: measured.inference.get((version, of_class)),
+        histogram.Stage.NETWORK: measured.network.get((site, node.site or "", of_class)),
+    }
+    return {stage: seen for stage, seen in pooled.items() if seen is not None}
+
+
 def predict(
     evidence: Evidence,
     node: str,
     expected_inference: float,
     budget: float,
     path: Sequence[histogram.Stage] = STAGES,
+    pooled: Alike = NOTHING_ALIKE,
 ) -> Prediction:
     """Predict the latency with the model on `node`, by the stages of `path`.
 
-    `expected_inference` is the declared p99, `budget` what the whole may take, in seconds.
+    `expected_inference` is the declared p99, `budget` what the whole may take, in seconds; `pooled`
+    is what was measured where it is alike.
     """
     expected = dict.fromkeys(STAGES, expected_inference) | {histogram.Stage.NETWORK: SAME_NODE}
-    stages = [_stage(evidence, stage, node) for stage in path]
+    stages = [_stage(evidence, stage, node, pooled.get(stage)) for stage in path]
     count = sum(1 for _, source, _ in stages if source is not FigureBasis.UNKNOWN)
     share = (1 - TARGET) / count
     prediction = Prediction(
@@ -316,12 +352,14 @@ def split(prediction: Prediction) -> Sequence[tuple[histogram.Stage, float]]:
 
 
 def _stage(
-    evidence: Evidence, stage: histogram.Stage, node: str
+    evidence: Evidence, stage: histogram.Stage, node: str, pooled: histogram.Histogram | None
 ) -> tuple[histogram.Stage, FigureBasis, histogram.Histogram | None]:
     depends = stage in (histogram.Stage.NETWORK, histogram.Stage.INFERENCE)
     seen = evidence.stages.get((stage, node if depends else None))
     if seen is not None and seen.count >= ENOUGH:
         return stage, FigureBasis.MEASURED, seen
+    if stage is histogram.Stage.INFERENCE and pooled is not None:
+        return stage, FigureBasis.POOLED, pooled
     if stage is histogram.Stage.INFERENCE:
         return stage, FigureBasis.EXPECTED, None
     probe = evidence.probes.get(node)
@@ -329,14 +367,15 @@ def _stage(
         return stage, FigureBasis.PROBED, probe
     if stage is histogram.Stage.NETWORK and evidence.callers == {node}:
         return stage, FigureBasis.EXPECTED, None
-    return stage, FigureBasis.UNKNOWN, None
+    is_known = stage is histogram.Stage.NETWORK and pooled is not None
+    return (stage, FigureBasis.POOLED, pooled) if is_known else (stage, FigureBasis.UNKNOWN, None)
 
 
 def _quantile(
     seen: histogram.Histogram | None, q: float, expected: float, source: FigureBasis
 ) -> float | None:
     match source:
-        case FigureBasis.MEASURED | FigureBasis.PROBED:
+        case FigureBasis.MEASURED | FigureBasis.PROBED | FigureBasis.POOLED:
             return histogram.quantile(seen, q) if seen is not None else None
         case FigureBasis.EXPECTED:
             return expected

@@ -67,7 +67,7 @@ def case_of(stock: supply.Supply, policy: binding.BoundPolicy, site: str) -> cas
     if policy.problem is not None and not _is_begun(replicas, template):
         return None
     demand = stock.demand(policy, version, site)
-    evidence = latency.gather(*policy.key, reports)
+    evidence = latency.gather(*policy.key, reports, seen.priors)
     views, counted = stock.views(demand, evidence, _holders(replicas, before))
     endpoints = [line for _, line in reports.endpoints(policy.key)]
     return case.Case(

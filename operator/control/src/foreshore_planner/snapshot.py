@@ -20,6 +20,7 @@ from typing import TypeVar
 from foreshore_api import v1alpha1
 from foreshore_api.wire import report
 from foreshore_planner import named
+from foreshore_planner import priors as latency_priors
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -308,6 +309,8 @@ class Snapshot:
     """The hub's evidence, or None while the hub is out of reach."""
     fleet_age: float = 0.0
     """Seconds since `fleet` was received: ages inside are that much older."""
+    priors: latency_priors.LatencyPriors = latency_priors.NOTHING
+    """What was measured elsewhere and before."""
 
     @functools.cached_property
     def named(self) -> named.Named:

@@ -19,6 +19,7 @@ from foreshore_agent import (
     meters,
     probes,
     refusals,
+    series,
     settings,
 )
 from foreshore_agent.devices.mqtt import broker, devices
@@ -345,10 +346,7 @@ class Life:
             self._hub_models.taken()
         self._devices.assign(taken.site, taken.devices, view.windowed(self._core.state))
         self._exchange.assign(None if taken.site is None else taken.site.name)
-        self._ground.meters.forget_others(
-            (events.Key(policy.namespace, policy.name) for policy in taken.policies),
-            (target.node for target in taken.probes),
-        )
+        self._ground.meters.assign(series.SeriesLabels.of(taken))
         self._has_taken.set()
         self._changed()
 

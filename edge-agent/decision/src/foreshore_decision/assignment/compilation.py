@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pydantic
 
-from foreshore_api import conditions, v1alpha1
+from foreshore_api import conditions, node_class, v1alpha1
 from foreshore_api.reasons import agent as reasons
 from foreshore_api.wire import assignment, report
 from foreshore_decision.assignment import devices, digests, policies, references, snapshot
@@ -40,7 +40,8 @@ def compile(  # noqa: A001 - the word of the design; the package is always impor
         node: name of the node.
         site: the site the node is labelled with; None for a node of no site, which only probes.
         labels: labels of the node, for `reachableFrom`.
-        peers: agents whose echo may be timed: those of the site and of no site are taken.
+        peers: agents whose echo may be timed: those of the site and of no site are taken. They also
+            say of which class the nodes of replicas are.
         given: in folder mode, endpoints and grants; the resources' statuses are then not read.
         last: what was assigned last, the node's own first: what a reference stays resolved to
             where its object is gone.
@@ -66,6 +67,7 @@ def _compiled(
     last: Iterable[assignment.Assignment],
 ) -> Compilation:
     wanted = snapshot.find_site(resources, site) if site is not None else None
+    peers = tuple(peers)
     probes, left_out = _probes(node, site, peers)
     if wanted is None:
         missing = () if site is None else (_site_missing(site),)
@@ -74,6 +76,7 @@ def _compiled(
     good = references.LastGood(last)
     bound, device_problems = devices.assigned(resources, wanted, labels, given, good)
     decided, policy_problems = policies.assigned(resources, node, wanted, bound, given, good)
+    decided = policies.classed(decided, _classes(node, labels, peers))
     elsewhere = policies.read_elsewhere(decided, bound)
     if elsewhere:
         read, read_problems = devices.read_only(resources, wanted, elsewhere, good)
@@ -91,12 +94,22 @@ def _compiled(
     return Compilation(_sealed(document), (*device_problems, *policy_problems, *left_out))
 
 
+def _classes(
+    node: str, labels: Mapping[str, str], peers: Iterable[snapshot.Peer]
+) -> Mapping[str, str]:
+    """Return the class of every node that is known, this one first."""
+    classes = {peer.node: peer.node_class for peer in peers if peer.node_class is not None}
+    return {**classes, **({node: node_class.of(labels)} if labels else {})}
+
+
 def _probes(
     node: str, site: str | None, peers: Iterable[snapshot.Peer]
 ) -> tuple[tuple[assignment.ProbeTarget, ...], tuple[report.Problem, ...]]:
     """Return the peers to time, as many as one assignment names, and what is said of the rest."""
     targets = tuple(
-        assignment.ProbeTarget(node=peer.node, url=peer.url)
+        assignment.ProbeTarget(
+            node=peer.node, url=peer.url, site=peer.site, node_class=peer.node_class
+        )
         for peer in sorted(peers, key=lambda peer: peer.node)
         if peer.node != node and peer.site in (site, None)
     )

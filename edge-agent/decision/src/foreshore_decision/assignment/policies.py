@@ -4,7 +4,7 @@ A model that the agents themselves run (`isolation`) has one replica more than w
 agent's own, which it asks first: no pod stands for it, and it is nobody else's to ask.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from foreshore_api import v1alpha1
@@ -59,6 +59,20 @@ def assigned(
             )
         )
     return tuple(policies), tuple(problems)
+
+
+def classed(
+    policies: Iterable[assignment.AssignedPolicy], classes: Mapping[str, str]
+) -> tuple[assignment.AssignedPolicy, ...]:
+    """Return the policies with the class of each endpoint's node, where it is known."""
+
+    def replica(endpoint: assignment.Endpoint) -> assignment.Endpoint:
+        return endpoint.model_copy(update={"node_class": classes.get(endpoint.node)})
+
+    return tuple(
+        policy.model_copy(update={"endpoints": tuple(map(replica, policy.endpoints))})
+        for policy in policies
+    )
 
 
 def read_elsewhere(

@@ -68,6 +68,8 @@ class Peer:
     node: str
     site: str | None
     url: str
+    node_class: str | None = None
+    """Which nodes compute as its own does."""
 
 
 @dataclass(frozen=True, slots=True)

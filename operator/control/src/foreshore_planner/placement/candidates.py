@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from foreshore_api import v1alpha1
 from foreshore_api.reasons import placement as reasons
-from foreshore_planner import health, latency, snapshot
+from foreshore_planner import health, latency, priors, snapshot
 
 TAINTS_TOLERATED_ALWAYS = frozenset(
     {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}
@@ -33,6 +33,7 @@ class Demand:
     policy: str
     site: str
     placement: v1alpha1.placing.Placement
+    model_version: priors.Version
     requests: snapshot.ComputeResources
     budget: float
     """The latency budget in seconds."""
@@ -104,7 +105,11 @@ class NodeView:
         """What the latency would be there, worked out where somebody asks."""
         demand = self.demand
         return latency.predict(
-            self.evidence, self.node.name, demand.expected_inference, demand.budget
+            self.evidence,
+            self.node.name,
+            demand.expected_inference,
+            demand.budget,
+            pooled=latency.alike(self.evidence.prior, demand.model_version, demand.site, self.node),
         )
 
 

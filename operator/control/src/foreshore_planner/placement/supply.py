@@ -101,6 +101,7 @@ class Supply:
             policy=bound.key[1],
             site=site,
             placement=bound.policy.spec.placement,
+            model_version=(bound.key[0], version.metadata.name),
             requests=self._requests[bound.key],
             budget=scalars.seconds(bound.policy.spec.latency_budget),
             expected_inference=(

@@ -1,0 +1,54 @@
+"""Priors stay for a while when their source goes, and wake nobody."""
+
+import datetime
+import logging
+
+import pytest
+
+from foreshore_api.wire import histogram
+from foreshore_operator.history import keeping, source
+from foreshore_planner import priors
+
+MEASURED = priors.LatencyPriors(
+    inference={(("hq", "v1"), "arm64-pi"): histogram.Histogram.of([0.01] * 30)}
+)
+
+
+class Scripted:
+    """A source that answers, or fails, as it is told."""
+
+    def __init__(self) -> None:
+        self.failure = ""
+        self.asked: list[datetime.datetime] = []
+
+    def read(self, now: datetime.datetime) -> priors.LatencyPriors:
+        self.asked.append(now)
+        if self.failure:
+            raise source.HistoryError(self.failure)
+        return MEASURED
+
+
+async def test_what_was_measured_counts_for_an_hour_after_its_source_went(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock, scripted, outcomes = [100.0], Scripted(), list[str]()
+    history = keeping.History(scripted, clock=lambda: clock[0], count=outcomes.append)
+    assert history.priors() == priors.NOTHING
+    await history.ask()
+    assert history.priors() == MEASURED
+    scripted.failure = "connection refused"
+    with caplog.at_level(logging.INFO):
+        for _ in range(3):
+            clock[0] += keeping.KEPT / 4
+            await history.ask()
+        assert history.priors() == MEASURED
+        clock[0] += keeping.KEPT
+        assert history.priors() == priors.NOTHING
+        scripted.failure = ""
+        await history.ask()
+    assert history.priors() == MEASURED
+    assert outcomes == ["answered", "failed", "failed", "failed", "answered"]
+    messages = [record.message for record in caplog.records]
+    assert len(messages) == 2, "said when it begins and when it ends"
+    assert "connection refused" in messages[0]
+    assert scripted.asked[0].tzinfo is datetime.UTC

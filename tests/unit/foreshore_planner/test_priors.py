@@ -1,0 +1,105 @@
+"""What is alike is measured together, and what is too little says nothing."""
+
+import dataclasses
+
+from builders import planning as build
+from foreshore_api import meta, node_class
+from foreshore_api.wire import histogram, report
+from foreshore_planner import latency, pooling, priors
+from foreshore_planner import plan as planning
+
+FEW, MANY = histogram.Histogram.of([0.5]), histogram.Histogram.of([0.01] * 30)
+KEY = (("hq", "v1"), "arm64-pi")
+
+
+def test_of_two_sources_the_first_that_has_enough_is_believed() -> None:
+    hub = priors.LatencyPriors(inference={KEY: FEW})
+    prometheus = priors.LatencyPriors(inference={KEY: MANY}, network={("hq", "", "x"): FEW})
+    merged = priors.first(hub, prometheus)
+    assert merged.inference == {KEY: MANY}
+    assert merged.network == {}, "one echo is no evidence"
+    assert priors.first(prometheus, priors.LatencyPriors(inference={KEY: FEW})).inference == {
+        KEY: MANY
+    }
+
+
+def test_a_class_is_what_a_person_named_else_what_labels_tell() -> None:
+    labels = {node_class.ARCHITECTURE: "arm64", node_class.INSTANCE: "k3s"}
+    assert node_class.of(labels) == "arm64-k3s"
+    assert node_class.of({**labels, meta.LABEL_CLASS: "orin-nano"}) == "orin-nano"
+    assert node_class.of({}) == node_class.UNKNOWN
+    assert len(node_class.of({meta.LABEL_CLASS: "x" * 300})) == node_class.LONGEST
+
+
+def stage(node: str, milliseconds: int) -> report.StageReport:
+    return report.StageReport(
+        namespace="hq",
+        policy="ventilate",
+        stage=histogram.Stage.INFERENCE,
+        node=node,
+        histogram=histogram.Histogram.of([milliseconds / 1000] * 30),
+    )
+
+
+def test_what_agents_report_is_pooled_by_version_and_class_and_by_site_and_class() -> None:
+    seen = build.settle(build.world())
+    assert seen.fleet is not None
+    [place] = {replica.node for replica in seen.replicas}
+    agents = (
+        build.agent("edge-1", stages=(stage(place, 4),), probes=build.probes(**{"cloud-1": 9.0})),
+        build.agent("edge-2", stages=(stage(place, 8), stage("edge-7", 900))),
+        build.agent("edge-3"),
+    )
+    pooled = pooling.pooled(
+        dataclasses.replace(seen, fleet=seen.fleet.model_copy(update={"agents": agents}))
+    )
+    key = (("hq", "occupancy-v1"), node_class.UNKNOWN)
+    assert list(pooled.inference) == [key], "nobody knows what answered on edge-7"
+    assert pooled.inference[key].count == 60
+    assert pooled.inference[key].buckets.keys() == {
+        histogram.bucket(0.004),
+        histogram.bucket(0.008),
+    }
+    assert list(pooled.network) == [("hq", "", node_class.UNKNOWN)]
+    node, site = seen.index.nodes["cloud-1"], "hq"
+    stages = latency.alike(pooled, ("hq", "occupancy-v1"), site, node)
+    assert stages == {
+        histogram.Stage.INFERENCE: pooled.inference[key],
+        histogram.Stage.NETWORK: pooled.network["hq", "", node_class.UNKNOWN],
+    }
+    stages = latency.alike(pooled, ("hq", "occupancy-v2"), site, node)
+    assert stages.keys() == {histogram.Stage.NETWORK}
+
+
+def test_a_node_that_was_never_tried_is_ranked_by_what_its_class_took() -> None:
+    """Declared 10 ms; nodes of one class take 150 ms of a budget of 100 ms, of another 2 ms."""
+    slow, fast = ({meta.LABEL_CLASS: name} for name in ("slow", "fast"))
+    nodes = (
+        build.edge("edge-1", labels=slow),
+        build.edge("edge-2", labels=slow),
+        build.edge("edge-3", labels=fast),
+    )
+    version = ("hq", "occupancy-v1")
+    measured = priors.LatencyPriors(
+        inference={
+            (version, "slow"): histogram.Histogram.of([0.15] * 50),
+            (version, "fast"): histogram.Histogram.of([0.002] * 50),
+        }
+    )
+    policies = (build.policy(latencyBudget="100ms"),)
+    before = build.world(nodes=nodes, policies=policies)
+    assert set(build.where(planning.plan(before)).values()) == {"edge-1"}, "by name alone"
+    seen = dataclasses.replace(before, priors=measured)
+    assert set(build.where(planning.plan(seen)).values()) == {"edge-3"}
+
+
+def test_a_class_that_is_slow_elsewhere_moves_no_replica_that_runs() -> None:
+    seen = build.settle(build.world(nodes=(build.edge("edge-1"), build.edge("edge-2"))))
+    version, of_class = ("hq", "occupancy-v1"), node_class.UNKNOWN
+    slow = priors.LatencyPriors(inference={(version, of_class): histogram.Histogram.of([5.0] * 50)})
+    held = build.where(planning.plan(seen))
+    assert build.where(planning.plan(dataclasses.replace(seen, priors=slow))) == held
+
+
+def test_without_the_hub_nothing_is_pooled() -> None:
+    assert pooling.pooled(build.world(fleet=None)) == priors.LatencyPriors()
