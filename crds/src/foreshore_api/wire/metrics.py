@@ -105,6 +105,12 @@ OPERATOR_DEFECTS: Final = Metric(
     ("kind",),
     "Objects that a defect of ours kept from being read, planned or written, once a pass.",
 )
+OPERATOR_DIFFERENCES: Final = Metric(
+    "foreshore_operator_plan_differences_total",
+    "counter",
+    ("what",),
+    "What the planner that keeps its world decided other than planning everything anew.",
+)
 OPERATOR_PASS_SECONDS: Final = Metric(
     "foreshore_operator_pass_seconds", "histogram", (), "Length of a planning pass."
 )

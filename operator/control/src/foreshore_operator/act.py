@@ -1,8 +1,8 @@
-"""A plan, written: rights first, then placements, pods and what they read, what is superseded.
+"""What was decided, written: rights, then placements, pods and what they read, what is superseded.
 
 These are urgent, and a pass waits for them. Everything is server-side apply by a field manager of
-its own concern, skipped when nothing changes, and tried once: what did not get through is planned
-again by the next pass. Specs of objects that people own are never written. Statuses only go into
+its own concern, skipped when nothing changes, and tried once a pass: a placement stays open until
+it is seen to be there with all its pods. Specs of objects that people own are never written. Statuses only go into
 the queue of `status_queue`, which writes them in the background.
 """
 
@@ -12,10 +12,10 @@ import asyncio
 import dataclasses
 import datetime
 import functools
-import itertools
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Set
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final, TypeVar
 
 from foreshore_api import printable, v1alpha1
 from foreshore_api.reasons import placement as reasons
@@ -29,9 +29,9 @@ from foreshore_operator import (
     statuses,
     store,
 )
-from foreshore_planner import plan as planning
-from foreshore_planner import snapshot, succession
+from foreshore_planner import snapshot, status, succession
 from foreshore_planner.placement import case
+from foreshore_planner.world import delta
 
 log = logging.getLogger(__name__)
 
@@ -44,13 +44,16 @@ AGAIN = {
     apply.WriteResult.SETTLING: apply.SETTLING,
 }
 """Seconds until the next look after a write that did not get through, whatever events come."""
+HELD_BACK: Final = 1.0
+"""Seconds until the next look at a right that could not be moved for want of evidence."""
 REFUSAL = 512
 """Characters that are kept of why a pod is refused."""
 
 SLICE = 16
 """Writes begun in a row before everybody else on the loop has a turn: most find nothing to do."""
-OFFERED = 500
-"""Statuses offered in a row."""
+T = TypeVar("T")
+Key = tuple[str, str]
+"""(namespace, name)."""
 
 Urgent = tuple[status_queue.ObjectName, Callable[[], Awaitable[None]]]
 """What a write is about, and the write."""
@@ -70,46 +73,94 @@ class Act:
     refusals: dict[tuple[str, str], str] = dataclasses.field(default_factory=dict)
     """By (namespace, name) of a pod that is wanted: why the API server does not let it in, or what
     it reads. The next pass says it."""
+    _plans: dict[Key, case.PlacementPlan] = dataclasses.field(default_factory=dict)
+    """Every placement as it should be."""
+    _open: dict[Key, None] = dataclasses.field(default_factory=dict)
+    """Placements that are not seen to be there with all their pods: each pass tries again."""
+    _missing: set[Key] = dataclasses.field(default_factory=set)
+    """Of these, what this pass did not see."""
+    _granted: set[status_queue.ObjectName] = dataclasses.field(default_factory=set)
+    """Devices that this pass granted."""
 
-    async def carry_out(self, plan: planning.Plan) -> float | None:
-        """Write everything urgent that a plan asks for and that is not so yet; queue the statuses.
+    async def carry_out(self, made: delta.PlanDelta) -> float | None:
+        """Write everything urgent that changed, that is due, or that is not there yet.
 
         In how many seconds to look again, if something did not get through.
         """
         self.writer.tally.clear()
         refused = frozenset(self.refusals)
-        self._forget_refusals(intent for planned in plan.placements for intent in planned.pods)
-        granted: set[status_queue.ObjectName] = set()
+        self._take(made.placements)
+        self._granted.clear()
+        self._missing.clear()
         with self.queue.stand_back():
-            await self._all(self._urgent(plan, granted))
-        await self._offer(plan, granted)
+            await self._all(self._urgent(made))
+        for key in self._open.keys() - self._missing:
+            del self._open[key]
         waits = [AGAIN[outcome] for outcome in self.writer.tally if outcome in AGAIN]
         if self.refusals.keys() != refused:
             waits.append(0.0)  # what the next pass says of them is news
         return min(waits, default=None)
 
-    def _urgent(
-        self, plan: planning.Plan, granted: set[status_queue.ObjectName]
-    ) -> Iterator[Urgent]:
-        """Yield the urgent writes in their order: the writer gives turns first come, first served.
+    def stand_down(self) -> None:
+        """Forget what should be: another leads, and who leads next begins with everything."""
+        self._plans.clear()
+        self._open.clear()
 
-        What really was granted is added to `granted`.
+    def offer(self, rows: Iterable[status.Row]) -> None:
+        """Queue statuses, but of Devices that were granted just now.
+
+        The grant comes back by the watch, and the next pass says what is true with it.
         """
+        queued = (
+            status_queue.QueuedStatus(kind, namespace or "", name, value)
+            for kind, namespace, name, value in rows
+        )
+        self.queue.offer(status_ for status_ in queued if status_.key not in self._granted)
+        self.queue.offer(self._refused())
+
+    def _take(self, changed: Mapping[Key, case.PlacementPlan | None]) -> None:
+        """Take plans that changed; what was held against pods that nobody wants is forgotten."""
+        for key, plan in sorted(changed.items()):
+            self._open.pop(key, None)
+            self._plans.pop(key, None)
+            if plan is not None:
+                self._plans[key], self._open[key] = plan, None
+        if self.refusals:
+            every = (pod for plan in self._plans.values() for pod in plan.pods)
+            wanted = {(pod.namespace, pod.name) for pod in every}
+            for pod in self.refusals.keys() - wanted:
+                del self.refusals[pod]
+
+    def _urgent(self, made: delta.PlanDelta) -> Iterator[Urgent]:
+        """Yield the urgent writes in their order: the writer gives turns first come, first served."""
         device, placement = v1alpha1.Device.kind, v1alpha1.InferencePlacement.kind
         pod = kinds.PODS.kind
-        for grant in plan.grants:
-            name = (device, grant.namespace, grant.device)
-            yield name, functools.partial(self._grant, grant, granted)
-        for planned in plan.placements:
+        plans = [(key, self._plans[key]) for key in self._open]
+        for grant in made.grants:
+            yield (device, grant.namespace, grant.device), functools.partial(self._grant, grant)
+        for key, planned in plans:
             name = (placement, planned.namespace, planned.name)
-            yield name, functools.partial(self._placement, planned)
-        for intent in (intent for planned in plan.placements for intent in planned.pods):
-            yield (pod, intent.namespace, intent.name), functools.partial(self._pod, intent)
-        for removal in plan.removals:
+            yield name, functools.partial(self._until_there, key, self._placement, planned)
+        for key, planned in plans:
+            for intent in planned.pods:
+                name = (pod, intent.namespace, intent.name)
+                yield name, functools.partial(self._until_there, key, self._pod, intent)
+        for removal in made.removals:
             yield (pod, removal.namespace, removal.name), functools.partial(self._removal, removal)
-        for removal in plan.retired:
+        for removal in made.retired:
             name = (placement, removal.namespace, removal.name)
             yield name, functools.partial(self._retirement, removal)
+
+    async def _until_there(
+        self, key: Key, write: Callable[[T], Awaitable[bool]], wanted: T
+    ) -> None:
+        """Write something of a placement, which stays open until all of it is seen to be there."""
+        is_there = False
+        try:
+            is_there = await write(wanted)
+        finally:
+            if not is_there:
+                self._missing.add(key)
 
     async def _all(self, writes: Iterable[Urgent]) -> None:
         """All at once; the writer bounds how many really are. One that fails stops no other."""
@@ -127,27 +178,6 @@ class Act:
         except Exception as error:  # noqa: BLE001 - the object's own problem, noted
             self.defects.note(*name, error, "writing it")
 
-    async def _offer(self, plan: planning.Plan, granted: Set[status_queue.ObjectName]) -> None:
-        """Queue the statuses, but of Devices that were granted just now.
-
-        The grant comes back by the watch, and the next pass says what is true with it.
-        """
-        rows = itertools.chain(self._planned(plan, granted), self._refused())
-        while part := tuple(itertools.islice(rows, OFFERED)):
-            self.queue.offer(part)
-            await asyncio.sleep(0)
-
-    @staticmethod
-    def _planned(
-        plan: planning.Plan, granted: Set[status_queue.ObjectName]
-    ) -> Iterator[status_queue.QueuedStatus]:
-        for write in plan.statuses:
-            queued = status_queue.QueuedStatus(
-                write.kind, write.namespace or "", write.name, write.status
-            )
-            if queued.key not in granted:
-                yield queued
-
     def _refused(self) -> Iterator[status_queue.QueuedStatus]:
         """Yield what is said of objects that this release does not understand.
 
@@ -159,9 +189,7 @@ class Act:
             status = manifests.refusal(document, why, now)
             yield status_queue.QueuedStatus(kind, *_named(document), status, document)
 
-    async def _grant(
-        self, grant: succession.GrantUpdate, granted: set[status_queue.ObjectName]
-    ) -> None:
+    async def _grant(self, grant: succession.GrantUpdate) -> None:
         """Write a right, if the Device has not changed since it was looked at."""
         outcome = await self.writer.apply(
             kinds.of(v1alpha1.Device),
@@ -179,7 +207,7 @@ class Act:
             subresource="status",
         )
         if outcome is apply.WriteResult.WRITTEN:
-            granted.add((v1alpha1.Device.kind, grant.namespace, grant.device))
+            self._granted.add((v1alpha1.Device.kind, grant.namespace, grant.device))
             self.figures.moves.labels("authority", grant.cause).inc()
             self.recorder.record(events.of_grant(self._device(grant), grant))
             log.info(
@@ -197,20 +225,22 @@ class Act:
         uid = device.metadata.uid if device is not None else None
         return events.EventSubject(v1alpha1.Device.kind, grant.namespace, grant.device, uid or "")
 
-    async def _placement(self, plan: case.PlacementPlan) -> None:
+    async def _placement(self, plan: case.PlacementPlan) -> bool:
+        """Write a placement; whether it is there as it should be."""
         policy = self.store.find(v1alpha1.DecisionPolicy, plan.namespace, plan.policy)
         if policy is None:
-            return
-        await self.writer.apply(
+            return False
+        outcome = await self.writer.apply(
             kinds.of(v1alpha1.InferencePlacement),
             manifests.placement(plan, policy),
             manager=statuses.PLACEMENT,
             owns=("spec", "metadata.ownerReferences"),
             cached=self.store.document(v1alpha1.InferencePlacement.kind, plan.namespace, plan.name),
         )
+        return outcome is apply.WriteResult.UNCHANGED
 
-    async def _pod(self, intent: case.PodIntent) -> None:
-        """Create a pod, then what it reads, which goes away with it.
+    async def _pod(self, intent: case.PodIntent) -> bool:
+        """Create a pod, then what it reads, which goes away with it; whether both are there.
 
         The placement that owns the pod must have been seen. A pod that waits may wait for a file
         that was never written because this operator, or the one before, ended in between.
@@ -220,7 +250,7 @@ class Act:
         model = self.store.find(v1alpha1.Model, intent.namespace, intent.model)
         owner = self.store.find(v1alpha1.InferencePlacement, intent.namespace, intent.placement)
         if owner is None or policy is None or version is None or model is None:
-            return  # not seen yet: its appearance makes the next pass
+            return False  # not seen yet: its appearance makes the next pass
         pod = self.store.pod(intent.namespace, intent.name)
         if pod is None:
             creation = await self.writer.create(
@@ -230,7 +260,7 @@ class Act:
             )
             self._note_refusal(intent, creation)
             if creation.made is None:
-                return
+                return False
             self.figures.moves.labels("replica", reasons.PLACED).inc()
             log.info("pod %s/%s: created for node %s", intent.namespace, intent.name, intent.node)
             uid = str(creation.made["metadata"]["uid"])
@@ -238,13 +268,14 @@ class Act:
             uid = pod.uid
         else:
             self.refusals.pop((intent.namespace, intent.name), None)
-            return
+            return True
         creation = await self.writer.create(
             kinds.CONFIG_MAPS,
             manifests.config_map(intent, uid, model, version),
             manager=statuses.PLACEMENT,
         )
         self._note_refusal(intent, creation)
+        return False
 
     def _note_refusal(self, intent: case.PodIntent, creation: apply.Creation) -> None:
         """Remember why a pod, or what it reads, is not let in, until it is.
@@ -256,11 +287,6 @@ class Act:
             self.refusals.pop(key, None)
         elif error is not None and (isinstance(error, api.RejectedError) or error.status == 500):
             self.refusals[key] = printable.clean(error, REFUSAL)
-
-    def _forget_refusals(self, pods: Iterable[case.PodIntent]) -> None:
-        wanted = {(intent.namespace, intent.name) for intent in pods}
-        for key in self.refusals.keys() - wanted:
-            del self.refusals[key]
 
     async def _removal(self, removal: case.Removal) -> None:
         outcome = await self.writer.delete(
@@ -283,15 +309,15 @@ class Act:
         )
 
 
-def has_moves(plan: planning.Plan) -> bool:
-    """Whether a plan takes a right away from somebody: that needs evidence of this very moment."""
-    return any(grant.cause != reasons.FIRST_GRANT for grant in plan.grants)
+def has_moves(made: delta.PlanDelta) -> bool:
+    """Whether a right is taken away from somebody: that needs evidence of this very moment."""
+    return any(grant.cause != reasons.FIRST_GRANT for grant in made.grants)
 
 
-def without_moves(plan: planning.Plan) -> planning.Plan:
-    """The plan without taking a right away from anybody."""
-    kept = tuple(grant for grant in plan.grants if grant.cause == reasons.FIRST_GRANT)
-    return dataclasses.replace(plan, grants=kept)
+def without_moves(made: delta.PlanDelta) -> delta.PlanDelta:
+    """The same without taking a right away from anybody; it is tried again soon."""
+    kept = tuple(grant for grant in made.grants if grant.cause == reasons.FIRST_GRANT)
+    return dataclasses.replace(made, grants=kept, wake_after=HELD_BACK)
 
 
 def _named(document: api.Json) -> tuple[str, str]:

@@ -28,6 +28,7 @@ class Metrics:
         self.writes = self._counter(names.OPERATOR_WRITES)
         self.moves = self._counter(names.OPERATOR_MOVES)
         self.defects = self._counter(names.OPERATOR_DEFECTS)
+        self.differences = self._counter(names.OPERATOR_DIFFERENCES)
         self.healed = self._counter(names.OPERATOR_HEALED)
         self.kopf_starts = self._counter(names.OPERATOR_KOPF_STARTS)
         self.pass_seconds = prometheus_client.Histogram(

@@ -1,37 +1,36 @@
 """When a pass is due, and what happens in it: observe, decide, and, as the leader, act.
 
     something is dirty ── 50–250 ms ──►┐
-    something is urgent ── at once ───►├─► observe ─► plan ─► leading? ─► act ─► wait
-    the plan asked to be woken ───────►│                          └─ no ─► compare only
+    something is urgent ── at once ───►├─► delta ─► fold ─► leading? ─► urgent writes ─► statuses
+    the plan asked to be woken ───────►│                       └─ no ─► nothing is written
     half a minute is over ────────────►┘
 
-A replica that follows observes and plans as well, so that its mirrors are warm when it takes over.
+Who begins to lead writes everything that is not so, and every few minutes again: that is the level
+trigger. In between only what changed is looked at. A replica that follows folds as well, so that
+its world is there when it takes over.
 """
 
 from __future__ import annotations
 
-import asyncio
-import dataclasses
+import itertools
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from foreshore_kube import elector
-from foreshore_operator import act, compiling, defects, dirty, measure, metrics, observe, store
+from foreshore_operator import act, compiling, deciding, defects, dirty, measure, metrics, observe
+from foreshore_operator import store as mirrors
 from foreshore_operator.settings import OperatorSettings
-from foreshore_planner import plan as planning
-from foreshore_planner import snapshot
+from foreshore_planner import status
+from foreshore_planner.world import delta
 
 log = logging.getLogger(__name__)
 
 SPACING = 0.2
 """Seconds after a failed pass before the next, so that a defect does not become a busy loop."""
 
-
-PENDING = 0.1
-"""Seconds for which a pass waits for edits to be compiled: most are by then, and say nothing of it.
-What takes longer is pending, and its answer makes a pass."""
+ROWS = 500
+"""Statuses that are made in one pass at most: urgent writes of the next must not wait for more."""
 
 
 @dataclass(slots=True)
@@ -39,7 +38,7 @@ class Passes:
     """The loop of one operator."""
 
     settings: OperatorSettings
-    store: store.ClusterMirrors
+    store: mirrors.ClusterMirrors
     hub: measure.HubEvidence | None
     leader: elector.Elector
     act: act.Act
@@ -48,7 +47,11 @@ class Passes:
     probes: metrics.ProbeState
     compilations: compiling.Compilations
     defects: defects.Defects
-    decide: Callable[[snapshot.Snapshot], planning.Plan] = planning.plan
+    decider: deciding.Decider
+    _whole_at: float | None = field(init=False, default=None)
+    """When everything is looked at next; None while this replica does not lead."""
+    _unsaid: dict[status.Subject, None] = field(init=False, default_factory=dict)
+    """Objects whose status may have changed, in the order in which they did."""
 
     async def run(self) -> None:
         """Pass after pass until cancelled.
@@ -62,54 +65,74 @@ class Passes:
         if self.hub is not None:
             await self.hub.asked.wait()
         patience = 0.0
-        while True:
-            causes = await self.marks.wait(patience)
-            log.debug("pass: %d causes", len(causes))
-            patience = await self.once()
+        try:
+            while True:
+                causes = await self.marks.wait(patience)
+                log.debug("pass: %d causes", len(causes))
+                patience = await self.once()
+        finally:
+            await self.decider.close()
 
     async def once(self) -> float:
         """One pass; in how many seconds the next is due at the latest."""
         started = time.monotonic()
         is_leading = self.leader.is_leader
         try:
-            plan = await self._decided()
-            for defect in plan.defects:
-                self.defects.note(
-                    defect.kind, defect.namespace, defect.name, defect.error, "planning it"
-                )
-            again = await self.act.carry_out(plan) if is_leading else None
+            made = await self._decided(is_leading=is_leading)
+            for defect in made.defects:
+                self._note(defect)
+            again = await self._acted(made) if is_leading else None
         except Exception:
             # a defect in deciding must not end the process, which still holds mirrors and lease:
-            # it is counted, and the world stays as it is
+            # it is counted, and the world is made anew
             log.exception("a pass failed")
             self.figures.passes.labels("failed").inc()
+            self.decider.begin_anew()
+            self._whole_at = None
             return SPACING * 25
         self.defects.end_pass()
         self.figures.passes.labels("acted" if is_leading else "followed").inc()
         self.figures.pass_seconds.observe(time.monotonic() - started)
         self.probes.passed()
-        wakes = (plan.wake_after, again, self.settings.full_pass_seconds)
+        rest = 0.0 if self._unsaid else None
+        wakes = (made.wake_after, again, rest, self.settings.full_pass_seconds)
         return max(SPACING, min(wake for wake in wakes if wake is not None))
 
-    async def _decided(self) -> planning.Plan:
-        """Observe and decide; twice when a right would move, on evidence of this very moment."""
-        plan = await self._plan()
-        if not (self.leader.is_leader and act.has_moves(plan)):
-            return plan
-        if self.hub is not None and await self.hub.refresh():
-            return await self._plan()
-        return act.without_moves(plan)
+    async def _decided(self, *, is_leading: bool) -> delta.PlanDelta:
+        """Decide; twice when a right would move, on evidence of this very moment."""
+        made = await self.decider.decide()
+        if is_leading and act.has_moves(made):
+            if self.hub is not None and await self.hub.refresh():
+                made = delta.joined(made, await self.decider.decide())
+            else:
+                made = act.without_moves(made)
+        return self._with_the_rest(made, is_leading=is_leading)
 
-    async def _plan(self) -> planning.Plan:
-        """Observe here, decide in a thread: a long plan must not cost the lease its renewal."""
-        seen = observe.observe(
-            self.store,
-            self.hub,
-            self.compilations,
-            serving_image=self.settings.serving_image,
-            refusals=self.act.refusals,
-        )
-        if any(answer.is_pending for answer in seen.compiled.values()):
-            await self.compilations.settled(PENDING)
-            seen = dataclasses.replace(seen, compiled=self.compilations.answers(seen.policies))
-        return await asyncio.to_thread(self.decide, seen)
+    def _with_the_rest(self, made: delta.PlanDelta, *, is_leading: bool) -> delta.PlanDelta:
+        """Return what a fold made, with everything else where that is due."""
+        now = time.monotonic()
+        if not is_leading:
+            self._whole_at = None
+            self._unsaid.clear()
+            self.act.stand_down()
+            return made
+        if self._whole_at is None or now >= self._whole_at or self.decider.is_begun_anew:
+            self._whole_at = now + self.settings.whole_pass_seconds
+            return self.decider.everything(made)
+        return made
+
+    async def _acted(self, made: delta.PlanDelta) -> float | None:
+        """Write what is urgent, then make some of the statuses that are due."""
+        self._unsaid.update(dict.fromkeys(sorted(made.statuses)))
+        again = await self.act.carry_out(made)
+        subjects = tuple(itertools.islice(self._unsaid, ROWS))
+        rows, unmade = await self.decider.rows(subjects)
+        for subject in subjects:
+            del self._unsaid[subject]
+        for defect in unmade:
+            self._note(defect)
+        self.act.offer(rows)
+        return again
+
+    def _note(self, defect: deciding.Defect) -> None:
+        self.defects.note(defect.kind, defect.namespace, defect.name, defect.error, "planning it")

@@ -25,4 +25,6 @@ class OperatorSettings:
     metrics_port: int = 8080
     lease_name: str = "foreshore-operator"
     full_pass_seconds: float = 30.0
-    """A pass is due after so long although nothing changed: the level trigger."""
+    """A pass is due after so long although nothing changed."""
+    whole_pass_seconds: float = 300.0
+    """The leader compares everything with what is written after so long: the level trigger."""

@@ -179,6 +179,10 @@ class ClusterMirrors:
         self._followers.append(keys)
         return keys
 
+    def forget(self, keys: changes.ChangedKeys) -> None:
+        """Note no more changes for a consumer."""
+        self._followers = [others for others in self._followers if others is not keys]
+
     def delta(self, keys: changes.ChangedKeys, default_tier: v1alpha1.Tier) -> changes.StoreDelta:
         """What changed since these keys were last taken, as it is now."""
         taken = keys.taken()

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from foreshore_api import meta, v1alpha1
 from foreshore_api.wire import report
-from foreshore_planner import containment, named, snapshot, status, succession
+from foreshore_planner import containment, named, priors, snapshot, status, succession
 from foreshore_planner.placement import case
 
 K = TypeVar("K", bound=Hashable)
@@ -59,6 +59,9 @@ class Delta:
     """What the hub says now; None where nothing new was heard, also not that it is away."""
     serving_image: str | None = None
     """None where it is as it was."""
+    priors: priors.LatencyPriors | None = None
+    """None where they are as they were. They rank nodes, so that placements see them when they are
+    looked at for another reason."""
     looks_again: bool = False
     """Whether every placement is looked at again, also those for which nothing changed."""
 
@@ -77,6 +80,15 @@ class PlanDelta:
     """Objects whose status may have changed: ask the world for each when it is to be written."""
     defects: tuple[containment.Defect, ...] = ()
     wake_after: float | None = None
+
+
+def joined(first: PlanDelta, second: PlanDelta) -> PlanDelta:
+    """Return what two passes in a row made: what changed in either, and all that is due by now."""
+    return dataclasses.replace(
+        second,
+        placements={**first.placements, **second.placements},
+        statuses=first.statuses | second.statuses,
+    )
 
 
 def between(before: snapshot.Snapshot | None, after: snapshot.Snapshot) -> Delta:
@@ -103,6 +115,7 @@ def between(before: snapshot.Snapshot | None, after: snapshot.Snapshot) -> Delta
         compiled=_changed(before.compiled, after.compiled),
         heard=Heard(after.fleet, after.fleet_age) if is_heard else None,
         serving_image=after.serving_image,
+        priors=after.priors if after.priors is not before.priors else None,
     )
 
 

@@ -9,6 +9,7 @@ Every call for one object is guarded by itself: who cannot be planned is named, 
 stays; nobody else is touched.
 """
 
+import dataclasses
 from collections.abc import Iterable
 
 from foreshore_api import v1alpha1
@@ -109,6 +110,20 @@ def fold(world: World, change: delta.Delta) -> delta.PlanDelta:
             *(world.defects[subject] for subject in sorted(world.defects)),
         ),
         wake_after=max(0.0, due - change.monotonic) if due is not None else None,
+    )
+
+
+def whole(world: World, made: delta.PlanDelta) -> delta.PlanDelta:
+    """Return what a fold made with everything else that should be so.
+
+    Raises RuntimeError before the first pass.
+    """
+    if world.decided is None:
+        raise RuntimeError("nothing was decided yet")
+    return dataclasses.replace(
+        made,
+        placements={**made.placements, **world.placements.shown},
+        statuses=frozenset(status.subjects(*world.decided)),
     )
 
 

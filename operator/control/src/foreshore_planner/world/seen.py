@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from foreshore_api import meta, scalars, v1alpha1
 from foreshore_api.wire import report, serving
-from foreshore_planner import health, named, snapshot
+from foreshore_planner import health, named, priors, snapshot
 from foreshore_planner.placement import case
 from foreshore_planner.world import deadlines, delta, groups, hearing
 from foreshore_planner.world.changes import Change, Changes
@@ -51,6 +51,7 @@ class Seen:
         self.refusals: dict[named.Key, str] = {}
         self.compiled: dict[named.Key, snapshot.Compiled] = {}
         self.serving_image = ""
+        self.priors = priors.NOTHING
         self.now = datetime.fromtimestamp(0, UTC)
         self.monotonic = 0.0
         self._aged: dict[Hashable, float] = {}
@@ -107,6 +108,8 @@ class Seen:
         if change.serving_image is not None:
             changes.serving_image = change.serving_image != self.serving_image
             self.serving_image = change.serving_image
+        if change.priors is not None:
+            self.priors = change.priors
         if change.heard is not None:
             heard = change.heard
             self.hearing.receive(heard.fleet, heard.age, self.monotonic, changes)
@@ -130,6 +133,7 @@ class Seen:
             compiled=self.compiled,
             fleet=self.hearing.fleet,
             fleet_age=self.hearing.age(self.monotonic),
+            priors=self.priors,
         )
         # Lookups are cached properties: what is kept between passes takes their place.
         vars(seen).update(index=self._index(), named=self._named(), fleet_index=self.hearing.index)

@@ -1,0 +1,263 @@
+"""The planner's world, kept between passes: fed from the mirrors, and held to its reference.
+
+    mirrors, hub, answers, refusals ──► delta ──► fold (in a thread) ──► what is to be written
+                                          │
+    every few minutes, of that moment ────┴────► plan(snapshot), in another thread ──► compare
+
+`passes` owns it and is the only caller, so that nothing of it runs twice at once. A difference from
+the reference is a defect of ours: it is logged, counted, and ended by beginning anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import datetime
+import logging
+import time
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from foreshore_api import meta, v1alpha1
+from foreshore_operator import changes, compiling, measure, observe, store
+from foreshore_planner import containment, health, named, snapshot, status
+from foreshore_planner import plan as planning
+from foreshore_planner.placement import case
+from foreshore_planner.world import delta, fold
+
+log = logging.getLogger(__name__)
+
+Defect = containment.Defect
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+COMPARED_EVERY: Final = 300.0
+"""Seconds between two comparisons with the reference."""
+CONFIRMED_AFTER: Final = 15.0
+"""Seconds after a difference until it is looked for again: at a limit of age the two may differ for
+a moment, and that is no defect."""
+PENDING: Final = 0.1
+"""Seconds for which a pass waits for edits to be compiled: most are by then, and say nothing of it.
+What takes longer is pending, and its answer makes a pass."""
+SHOWN: Final = 3
+"""Differences of a kind that the log names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What was decided, as far as it is written, in a form that can be compared."""
+
+    pods: frozenset[tuple[str, str]]
+    grants: frozenset[tuple[str, str, str]]
+    removals: frozenset[tuple[str, str]]
+    retired: frozenset[tuple[str, str]]
+
+    @classmethod
+    def of(
+        cls, made: planning.Plan | delta.PlanDelta, plans: Iterable[case.PlacementPlan]
+    ) -> Comparison:
+        """Take it from a plan, whole or not, and from every placement that is planned."""
+        return cls(
+            pods=frozenset((pod.namespace, pod.name) for plan in plans for pod in plan.pods),
+            grants=frozenset(
+                (grant.namespace, grant.device, grant.authority.holder or "")
+                for grant in made.grants
+            ),
+            removals=frozenset((removal.namespace, removal.name) for removal in made.removals),
+            retired=frozenset((removal.namespace, removal.name) for removal in made.retired),
+        )
+
+    def differences(self, other: Comparison) -> frozenset[tuple[str, tuple[str, ...]]]:
+        """Return what only one of two has, by kind."""
+        return frozenset(
+            (field_.name, key)
+            for field_ in dataclasses.fields(self)
+            for key in getattr(self, field_.name) ^ getattr(other, field_.name)
+        )
+
+
+@dataclass(slots=True)
+class Decider:
+    """Turns what changed into what is to be written."""
+
+    store: store.ClusterMirrors
+    hub: measure.HubEvidence | None
+    compilations: compiling.Compilations
+    serving_image: str
+    refusals: Mapping[tuple[str, str], str]
+    """By pod: why the API server does not let it in; `act` keeps it."""
+    on_difference: Callable[[str, int], None] = lambda _kind, _count: None
+    clock: Callable[[], float] = time.monotonic
+    _world: fold.World = field(init=False)
+    _keys: changes.ChangedKeys = field(init=False)
+    _is_begun_anew: bool = field(init=False, default=True)
+    _tier: v1alpha1.Tier | None = field(init=False, default=None)
+    _compiled: Mapping[named.Key, snapshot.Compiled] = field(init=False, default_factory=dict)
+    _refused: Mapping[named.Key, str] = field(init=False, default_factory=dict)
+    _fleet: object = field(init=False, default=None)
+    _compare_at: float = field(init=False)
+    _suspected: frozenset[tuple[str, tuple[str, ...]]] = field(
+        init=False, default_factory=frozenset
+    )
+    _is_wrong: bool = field(init=False, default=False)
+    """Whether the world differs from the reference: the next pass begins anew."""
+    _comparing: asyncio.Task[None] | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self._compare_at = self.clock() + COMPARED_EVERY
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin with an empty world; everything that is there counts as changed."""
+        self._world = fold.World()
+        self._keys = self.store.follow()
+        self._compiled, self._refused, self._fleet, self._tier = {}, {}, None, None
+        self._is_begun_anew = True
+
+    async def decide(self) -> delta.PlanDelta:
+        """Take in what changed; a long fold must not cost the lease its renewal."""
+        if self._is_wrong:
+            self._is_wrong = False
+            self.begin_anew()
+        change, seen = await self._change()
+        made = await asyncio.to_thread(fold.fold, self._world, change)
+        if seen is not None:
+            of_fold = Comparison.of(made, tuple(self._world.placements.shown.values()))
+            self._comparing = asyncio.create_task(
+                self._compare(seen, of_fold), name="comparing with the reference"
+            )
+        return made
+
+    @property
+    def is_begun_anew(self) -> bool:
+        """Whether nothing was asked for whole since the world was begun."""
+        return self._is_begun_anew
+
+    def begin_anew(self) -> None:
+        """Forget the world: a fold that failed may have left it half done."""
+        self.store.forget(self._keys)
+        self._begin()
+
+    def everything(self, made: delta.PlanDelta) -> delta.PlanDelta:
+        """Return all that should be so, whether it changed or not: for a leader that begins."""
+        self._is_begun_anew = False
+        return fold.whole(self._world, made)
+
+    async def rows(
+        self, subjects: Iterable[status.Subject]
+    ) -> tuple[tuple[status.Row, ...], tuple[Defect, ...]]:
+        """Return the statuses of objects as of the last pass."""
+        return await asyncio.to_thread(self._world.rows, tuple(subjects))
+
+    async def close(self) -> None:
+        """End a comparison that is under way."""
+        if self._comparing is not None:
+            self._comparing.cancel()
+            await asyncio.gather(self._comparing, return_exceptions=True)
+
+    async def _change(self) -> tuple[delta.Delta, snapshot.Snapshot | None]:
+        """What changed until now, and where a comparison is due the whole of this very moment."""
+        written = observe.written_resources(self.store)
+        self.compilations.offer(written)
+        answers = self.compilations.answers(written.policies)
+        if any(answer.is_pending for answer in answers.values()):
+            await self.compilations.settled(PENDING)
+            written = observe.written_resources(self.store)
+            answers = self.compilations.answers(written.policies)
+        is_due = self.clock() >= self._compare_at and (
+            self._comparing is None or self._comparing.done()
+        )
+        seen = self._observed() if is_due else None
+        if is_due:
+            self._compare_at = self.clock() + COMPARED_EVERY
+        return self._delta(answers), seen
+
+    def _observed(self) -> snapshot.Snapshot:
+        return observe.observe(
+            self.store,
+            self.hub,
+            self.compilations,
+            serving_image=self.serving_image,
+            refusals=self.refusals,
+        )
+
+    def _delta(self, answers: Mapping[named.Key, snapshot.Compiled]) -> delta.Delta:
+        taken = self.store.delta(self._keys, self._default_tier())
+        objects: dict[str, dict[named.Key, meta.Resource | None]] = {}
+        for (kind, key), resource in taken.resources.items():
+            objects.setdefault(kind, {})[tuple(key)] = resource
+        compiled, self._compiled = differences(self._compiled, answers), answers
+        refused, before = dict(self.refusals), self._refused
+        self._refused = refused
+        return delta.Delta(
+            now=datetime.datetime.now(datetime.UTC),
+            monotonic=self.clock(),
+            objects=objects,
+            nodes={name: _without_renewals(node) for name, node in taken.nodes.items()},
+            replicas={tuple(key): pod for key, pod in taken.replicas.items()},
+            parts={tuple(key): part for key, part in taken.parts.items()},
+            refusals=differences(before, refused),
+            compiled=compiled,
+            heard=self._heard(),
+            serving_image=self.serving_image,
+        )
+
+    def _default_tier(self) -> v1alpha1.Tier:
+        """The tier of nodes without a label; when it changes, they all change."""
+        tier = observe.default_tier(self.store)
+        if tier is not self._tier:
+            self._keys.nodes.update(node.name for node in self.store.observed_nodes(tier))
+            self._tier = tier
+        return tier
+
+    def _heard(self) -> delta.Heard | None:
+        fleet, age = self.hub.evidence() if self.hub is not None else (None, 0.0)
+        if fleet is self._fleet:
+            return None
+        self._fleet = fleet
+        return delta.Heard(fleet, age)
+
+    async def _compare(self, seen: snapshot.Snapshot, of_fold: Comparison) -> None:
+        """Decide the same anew, by the reference."""
+        try:
+            made = await asyncio.to_thread(planning.plan, seen)
+        except Exception:
+            log.exception("the reference of the planner failed")
+            self.on_difference("Reference", 1)
+            return
+        wanted = Comparison.of(made, made.placements)
+        found = of_fold.differences(wanted)
+        again, self._suspected = found & self._suspected, found
+        if found and not again:
+            self._compare_at = min(self._compare_at, self.clock() + CONFIRMED_AFTER)
+        if again:
+            self._mend(again)
+
+    def _mend(self, wrong: frozenset[tuple[str, tuple[str, ...]]]) -> None:
+        """Say what differed from the reference twice, and begin anew."""
+        for kind in sorted({kind for kind, _ in wrong}):
+            keys = sorted("/".join(key) for of, key in wrong if of == kind)
+            self.on_difference(kind, len(keys))
+            log.error("%d %s differ from what planning everything anew gives (%s): everything is"
+                      " planned anew; please report this", len(keys), kind,
+                      ", ".join(keys[:SHOWN]))  # fmt: skip
+        self._suspected = frozenset()
+        self._is_wrong = True
+
+
+def differences(before: Mapping[K, V], after: Mapping[K, V]) -> dict[K, V | None]:
+    """Return what is new or other than before, and None for what is gone."""
+    gone: dict[K, V | None] = dict.fromkeys(before.keys() - after.keys())
+    return gone | {key: value for key, value in after.items() if before.get(key) != value}
+
+
+def _without_renewals(node: snapshot.Node | None) -> snapshot.Node | None:
+    """Return a node as one that is renewed: its Lease's age counts once it is stale.
+
+    A renewal is no change that anybody is told of, so that an age would seem to grow.
+    """
+    if node is None or node.lease_age is None or node.lease_age > health.LEASE_STALE:
+        return node
+    return dataclasses.replace(node, lease_age=None)
