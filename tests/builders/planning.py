@@ -14,7 +14,8 @@ from typing import Any
 from foreshore_api import scalars, v1alpha1
 from foreshore_api.wire import histogram, report
 from foreshore_planner import plan as planning
-from foreshore_planner import snapshot
+from foreshore_planner import snapshot, status
+from foreshore_planner.world import delta
 
 NOW = datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
 NAMESPACE = "hq"
@@ -407,3 +408,24 @@ def agent_pod(node: str, name: str = "foreshore-agent-x7k2p", **more: Any) -> sn
     return snapshot.ProductPod(
         component=snapshot.AGENT, namespace="foreshore-agents", name=name, node=node, **more
     )
+
+
+def as_changes(
+    made: planning.Plan, before: planning.Plan | None = None
+) -> tuple[delta.PlanDelta, list[status.Row]]:
+    """A whole plan as what changed since another, and its statuses as they are made of it."""
+    old = before.placements if before is not None else ()
+    gone = dict.fromkeys((plan.namespace, plan.name) for plan in old)
+    rows: list[status.Row] = [
+        (write.kind, write.namespace, write.name, write.status) for write in made.statuses
+    ]
+    changed = delta.PlanDelta(
+        placements={**gone, **{(plan.namespace, plan.name): plan for plan in made.placements}},
+        grants=made.grants,
+        removals=made.removals,
+        retired=made.retired,
+        statuses=frozenset((kind, (namespace or "", name)) for kind, namespace, name, _ in rows),
+        defects=made.defects,
+        wake_after=made.wake_after,
+    )
+    return changed, rows

@@ -11,9 +11,10 @@ import pytest
 from builders import planning as build
 from foreshore_api import meta
 from foreshore_kube import api, apply, kinds
-from foreshore_operator import act, defects, events, metrics, pods, status_queue, store
+from foreshore_operator import act, defects, events, manifests, metrics, pods, status_queue, store
 from foreshore_planner import plan as planning
 from foreshore_planner import snapshot
+from foreshore_planner.placement import case
 
 QUOTA = 'pods "ventilate-r0" is forbidden: exceeded quota: small'
 
@@ -57,10 +58,15 @@ class FakeStore:
         self._resources = {(type(one), one.metadata.name): one for one in every}
         self.seen: pods.PodRecord | None = None
 
-    def document(self, *_: Any) -> None:
-        return None
+        self.written: dict[str, Any] | None = None
+        """The placement as the API server has it."""
+        self.on_look: Callable[[str], None] = lambda _name: None
+
+    def document(self, kind: str, *_: Any) -> dict[str, Any] | None:
+        return self.written if kind == "InferencePlacement" else None
 
     def find(self, model: type[meta.Resource], _namespace: str, name: str) -> meta.Resource | None:
+        self.on_look(name)
         return self._resources.get((model, name))
 
     def pod(self, _namespace: str, _name: str) -> pods.PodRecord | None:
@@ -101,6 +107,7 @@ class Rig:
         writer = apply.Writer(cast(api.KubeApi, self.kube), Leader(), clock=lambda: self.time)
         figures, met = metrics.Metrics(), defects.Defects(lambda _kind: None)
         self.offered = Offered()
+        self.last: planning.Plan | None = None
         self.act = act.Act(
             writer,
             cast(status_queue.StatusQueue, self.offered),
@@ -113,7 +120,22 @@ class Rig:
 
     async def carry_out(self, seen: snapshot.Snapshot | None = None) -> float | None:
         self.time += 10.0
-        return await self.act.carry_out(planning.plan(seen or self.seen))
+        return await self.write(planning.plan(seen or self.seen))
+
+    async def write(self, made: planning.Plan) -> float | None:
+        """What a pass does with a plan, as it differs from the one before."""
+        changed, rows = build.as_changes(made, self.last)
+        self.last = made
+        again = await self.act.carry_out(changed)
+        self.act.offer(rows)
+        return again
+
+    async def try_again(self) -> float | None:
+        """A pass for which nothing changed."""
+        self.time += 10.0
+        assert self.last is not None
+        changed, _ = build.as_changes(self.last)
+        return await self.act.carry_out(dataclasses.replace(changed, placements={}))
 
 
 @pytest.fixture
@@ -190,6 +212,23 @@ async def test_statuses_are_queued_and_never_written_by_a_pass(rig: Rig) -> None
     assert rig.kube.statuses == []
 
 
+def ready(intent: case.PodIntent) -> pods.PodRecord:
+    """The pod that was wanted, as it serves."""
+    inference = pods.InferencePod(
+        policy=intent.policy,
+        site=intent.site,
+        slot=intent.slot,
+        template=intent.template,
+        phase=snapshot.PodPhase.READY,
+        address="192.0.2.1",
+        restarts=0,
+        reason=None,
+        message=None,
+    )
+    requests = snapshot.ComputeResources()
+    return pods.PodRecord(intent.namespace, intent.name, "uid", intent.node, requests, inference)
+
+
 def granting() -> planning.Plan:
     made = planning.plan(build.world())
     assert [grant.device for grant in made.grants] == ["room-301"]
@@ -199,14 +238,14 @@ def granting() -> planning.Plan:
 async def test_a_device_that_was_granted_just_now_says_nothing_before_its_grant_came_back(
     rig: Rig,
 ) -> None:
-    await rig.act.carry_out(granting())
+    await rig.write(granting())
     assert rig.kube.statuses == ["room-301"], "the grant itself"
     assert ("Device", "hq", "room-301") not in rig.offered.keys
 
 
 async def test_a_device_whose_grant_did_not_get_through_says_what_is_so(rig: Rig) -> None:
     rig.kube.failures["Device"] = api.ConflictError(409, "it has changed")
-    await rig.act.carry_out(granting())
+    await rig.write(granting())
     assert ("Device", "hq", "room-301") in rig.offered.keys
 
 
@@ -220,8 +259,11 @@ async def test_statuses_stand_back_while_urgent_writes_are_under_way(rig: Rig) -
 
 
 async def test_a_thousand_objects_with_nothing_to_write_leave_the_loop_to_others(rig: Rig) -> None:
-    made = planning.plan(rig.seen)
-    many = dataclasses.replace(made, placements=made.placements * 1000)
+    made, _ = build.as_changes(planning.plan(rig.seen))
+    [placement] = made.placements.values()
+    many = dataclasses.replace(
+        made, placements={("hq", f"p{number:04}"): placement for number in range(1000)}
+    )
     turns = 0
 
     async def neighbour() -> None:
@@ -234,3 +276,35 @@ async def test_a_thousand_objects_with_nothing_to_write_leave_the_loop_to_others
     await rig.act.carry_out(many)
     beside.cancel()
     assert turns > 1000 / act.SLICE
+
+
+async def test_a_pod_that_could_not_be_made_is_tried_again_though_nothing_changed(
+    rig: Rig,
+) -> None:
+    rig.kube.failures["Pod"] = api.UnavailableError(0, "no connection")
+    assert await rig.carry_out() == 1.0
+    del rig.kube.failures["Pod"]
+    await rig.try_again()
+    assert "Pod" in rig.kube.made
+
+
+async def test_a_placement_that_is_there_with_its_pods_is_not_looked_at_again(rig: Rig) -> None:
+    (placement,) = planning.plan(rig.seen).placements
+    (intent,) = placement.pods
+    rig.store.written = manifests.placement(placement, rig.seen.policies[0])
+    rig.store.seen = ready(intent)
+    await rig.carry_out()
+    writes = list(rig.kube.made)
+    looked: list[str] = []
+    rig.store.on_look = looked.append
+    await rig.try_again()
+    assert (rig.kube.made, looked) == (writes, [])
+
+
+async def test_who_stands_down_writes_nothing_of_what_it_had_decided(rig: Rig) -> None:
+    rig.kube.failures["Pod"] = api.UnavailableError(0, "no connection")
+    await rig.carry_out()
+    del rig.kube.failures["Pod"]
+    rig.act.stand_down()
+    await rig.try_again()
+    assert "Pod" not in rig.kube.made

@@ -127,8 +127,9 @@ async def test_an_object_that_cannot_be_written_stops_no_other() -> None:
         statuses.Statuses(cast_writer, seen, recorder), figures, counted.defects
     )
     acting = act.Act(cast_writer, queue, seen, figures, "image", recorder, counted.defects)
-    made = planning.plan(build.world())
+    made, rows = build.as_changes(planning.plan(build.world()))
     await acting.carry_out(made)
+    acting.offer(rows)
     lane = asyncio.create_task(queue.run())
     assert await queue.drained(5.0)
     lane.cancel()

@@ -2,8 +2,8 @@
 
 These are urgent, and a pass waits for them. Everything is server-side apply by a field manager of
 its own concern, skipped when nothing changes, and tried once a pass: a placement stays open until
-it is seen to be there with all its pods. Specs of objects that people own are never written. Statuses only go into
-the queue of `status_queue`, which writes them in the background.
+it is seen to be there with all its pods. Specs of objects that people own are never written.
+Statuses only go into the queue of `status_queue`, which writes them in the background.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class Act:
                 del self.refusals[pod]
 
     def _urgent(self, made: delta.PlanDelta) -> Iterator[Urgent]:
-        """Yield the urgent writes in their order: the writer gives turns first come, first served."""
+        """Yield the urgent writes in their order: who comes first has the writer's turn first."""
         device, placement = v1alpha1.Device.kind, v1alpha1.InferencePlacement.kind
         pod = kinds.PODS.kind
         plans = [(key, self._plans[key]) for key in self._open]

@@ -187,7 +187,7 @@ class Decider:
         taken = self.store.delta(self._keys, self._default_tier())
         objects: dict[str, dict[named.Key, meta.Resource | None]] = {}
         for (kind, key), resource in taken.resources.items():
-            objects.setdefault(kind, {})[tuple(key)] = resource
+            objects.setdefault(kind, {})[key.namespace, key.name] = resource
         compiled, self._compiled = differences(self._compiled, answers), answers
         refused, before = dict(self.refusals), self._refused
         self._refused = refused
@@ -196,8 +196,8 @@ class Decider:
             monotonic=self.clock(),
             objects=objects,
             nodes={name: _without_renewals(node) for name, node in taken.nodes.items()},
-            replicas={tuple(key): pod for key, pod in taken.replicas.items()},
-            parts={tuple(key): part for key, part in taken.parts.items()},
+            replicas={(key.namespace, key.name): pod for key, pod in taken.replicas.items()},
+            parts={(key.namespace, key.name): part for key, part in taken.parts.items()},
             refusals=differences(before, refused),
             compiled=compiled,
             heard=self._heard(),

@@ -11,7 +11,8 @@ from typing import Final, TypeVar
 
 from foreshore_api import meta, v1alpha1
 from foreshore_api.wire import report
-from foreshore_planner import containment, named, priors, snapshot, status, succession
+from foreshore_planner import containment, named, snapshot, status, succession
+from foreshore_planner import priors as latency_priors
 from foreshore_planner.placement import case
 
 K = TypeVar("K", bound=Hashable)
@@ -59,7 +60,7 @@ class Delta:
     """What the hub says now; None where nothing new was heard, also not that it is away."""
     serving_image: str | None = None
     """None where it is as it was."""
-    priors: priors.LatencyPriors | None = None
+    priors: latency_priors.LatencyPriors | None = None
     """None where they are as they were. They rank nodes, so that placements see them when they are
     looked at for another reason."""
     looks_again: bool = False
