@@ -92,7 +92,7 @@ async def test_priors_are_what_agents_measured_and_stay_when_prometheus_is_pulle
         await scraped(server, "foreshore_decision_stage_seconds_count", 1604)
         await scraped(server, "foreshore_probe_seconds_count", 1204)
         client = prometheus.PrometheusHistory(server.url)
-        history = keeping.History(client)
+        history = keeping.History(client, "Prometheus")
         await history.ask()
         measured = history.priors()
         version = ("hq", "occupancy-v1")
@@ -117,11 +117,11 @@ async def test_a_prometheus_that_hangs_is_given_up_and_wakes_nobody(
 ) -> None:
     with servers.Prometheus(tmp_path / "prometheus", targets=[]) as server:
         client = prometheus.PrometheusHistory(server.url)
-        assert await asyncio.to_thread(client.read, now()) == priors.LatencyPriors()
+        assert await client.read(now()) == priors.LatencyPriors()
         server.pause()
         monkeypatch.setattr(prometheus, "SERVER_SECONDS", 0)
         with pytest.raises(source.HistoryError):
-            await asyncio.to_thread(client.read, now())
+            await client.read(now())
 
 
 def answering(body: bytes, status: int = 200) -> web.Application:
@@ -166,7 +166,7 @@ async def test_what_is_no_whole_answer_is_an_error_that_says_so(
     client = prometheus.PrometheusHistory(f"http://{host}:{port}")
     try:
         with pytest.raises(source.HistoryError, match=message) as failure:
-            await asyncio.to_thread(client.read, now())
+            await client.read(now())
         assert str(failure.value).isprintable()
     finally:
         client.close()
@@ -191,7 +191,7 @@ async def test_no_redirect_is_followed_with_a_token(tmp_path: Path) -> None:
     client = prometheus.PrometheusHistory(f"http://{host}:{port}", token_file=token)
     try:
         with pytest.raises(source.HistoryError) as failure:
-            await asyncio.to_thread(client.read, now())
+            await client.read(now())
         assert "secret" not in str(failure.value)
         assert asked == ["/api/v1/query"]
     finally:

@@ -105,6 +105,12 @@ OPERATOR_DEFECTS: Final = Metric(
     ("kind",),
     "Objects that a defect of ours kept from being read, planned or written, once a pass.",
 )
+OPERATOR_HISTORY: Final = Metric(
+    "foreshore_operator_history_answers_total",
+    "counter",
+    ("source", "result"),
+    "Questions for what models and networks took before, to the hub's evidence and to Prometheus.",
+)
 OPERATOR_DIFFERENCES: Final = Metric(
     "foreshore_operator_plan_differences_total",
     "counter",

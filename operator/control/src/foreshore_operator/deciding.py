@@ -21,7 +21,7 @@ from typing import Final, TypeVar
 
 from foreshore_api import meta, v1alpha1
 from foreshore_operator import changes, compiling, measure, observe, store
-from foreshore_planner import containment, health, named, snapshot, status
+from foreshore_planner import containment, health, named, priors, snapshot, status
 from foreshore_planner import plan as planning
 from foreshore_planner.placement import case
 from foreshore_planner.world import delta, fold
@@ -88,6 +88,8 @@ class Decider:
     serving_image: str
     refusals: Mapping[tuple[str, str], str]
     """By pod: why the API server does not let it in; `act` keeps it."""
+    prior: Callable[[], priors.LatencyPriors] = lambda: priors.NOTHING
+    """Says what was measured elsewhere and before."""
     on_difference: Callable[[str, int], None] = lambda _kind, _count: None
     clock: Callable[[], float] = time.monotonic
     _world: fold.World = field(init=False)
@@ -169,19 +171,21 @@ class Decider:
         is_due = self.clock() >= self._compare_at and (
             self._comparing is None or self._comparing.done()
         )
-        seen = self._observed() if is_due else None
+        seen = self.observed() if is_due else None
         if is_due:
             self._compare_at = self.clock() + COMPARED_EVERY
         return self._delta(answers), seen
 
-    def _observed(self) -> snapshot.Snapshot:
-        return observe.observe(
+    def observed(self) -> snapshot.Snapshot:
+        """Return all that is seen at this moment."""
+        seen = observe.observe(
             self.store,
             self.hub,
             self.compilations,
             serving_image=self.serving_image,
             refusals=self.refusals,
         )
+        return dataclasses.replace(seen, priors=self.prior())
 
     def _delta(self, answers: Mapping[named.Key, snapshot.Compiled]) -> delta.Delta:
         taken = self.store.delta(self._keys, self._default_tier())
@@ -202,6 +206,7 @@ class Decider:
             compiled=compiled,
             heard=self._heard(),
             serving_image=self.serving_image,
+            priors=self.prior(),
         )
 
     def _default_tier(self) -> v1alpha1.Tier:

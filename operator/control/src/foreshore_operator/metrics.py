@@ -29,6 +29,7 @@ class Metrics:
         self.moves = self._counter(names.OPERATOR_MOVES)
         self.defects = self._counter(names.OPERATOR_DEFECTS)
         self.differences = self._counter(names.OPERATOR_DIFFERENCES)
+        self.history = self._counter(names.OPERATOR_HISTORY)
         self.healed = self._counter(names.OPERATOR_HEALED)
         self.kopf_starts = self._counter(names.OPERATOR_KOPF_STARTS)
         self.pass_seconds = prometheus_client.Histogram(

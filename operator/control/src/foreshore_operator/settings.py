@@ -20,6 +20,11 @@ class OperatorSettings:
     hub_ca: Path | None = None
     hub_token_file: Path | None = None
     """Read again for each request: kubelet rotates it."""
+    prometheus_url: str | None = None
+    """A Prometheus that scrapes the agents; absent: the hub's evidence is all there is."""
+    prometheus_ca: Path | None = None
+    prometheus_token_file: Path | None = None
+    """Read again for each question."""
     kubeconfig: Path | None = None
     """Absent: $KUBECONFIG, else the pod's service account."""
     metrics_port: int = 8080

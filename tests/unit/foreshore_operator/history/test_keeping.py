@@ -21,7 +21,7 @@ class Scripted:
         self.failure = ""
         self.asked: list[datetime.datetime] = []
 
-    def read(self, now: datetime.datetime) -> priors.LatencyPriors:
+    async def read(self, now: datetime.datetime) -> priors.LatencyPriors:
         self.asked.append(now)
         if self.failure:
             raise source.HistoryError(self.failure)
@@ -32,7 +32,7 @@ async def test_what_was_measured_counts_for_an_hour_after_its_source_went(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     clock, scripted, outcomes = [100.0], Scripted(), list[str]()
-    history = keeping.History(scripted, clock=lambda: clock[0], count=outcomes.append)
+    history = keeping.History(scripted, "Prometheus", clock=lambda: clock[0], count=outcomes.append)
     assert history.priors() == priors.NOTHING
     await history.ask()
     assert history.priors() == MEASURED
@@ -52,3 +52,14 @@ async def test_what_was_measured_counts_for_an_hour_after_its_source_went(
     assert len(messages) == 2, "said when it begins and when it ends"
     assert "connection refused" in messages[0]
     assert scripted.asked[0].tzinfo is datetime.UTC
+
+
+async def test_priors_of_several_sources_stay_one_object_while_nobody_says_anything_else() -> None:
+    sources = [Scripted(), Scripted()]
+    histories = keeping.Histories(*(keeping.History(one, "a source") for one in sources))
+    nothing = histories.priors()
+    assert nothing is histories.priors()
+    await histories.histories[1].ask()
+    known = histories.priors()
+    assert known == MEASURED
+    assert known is histories.priors()

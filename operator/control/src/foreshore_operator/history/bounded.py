@@ -32,7 +32,7 @@ class BoundedSession(requests.Session):
         self.last = b""
         """The body of the last answer."""
 
-    def request(self, *args: Any, **kwargs: Any) -> requests.Response:  # type: ignore[override]
+    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
         """Send a request and read its answer within bounds."""
         self.last = b""
         until = time.monotonic() + SECONDS

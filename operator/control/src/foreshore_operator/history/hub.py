@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,13 +13,13 @@ from foreshore_planner import pooling, priors, snapshot
 
 @dataclass(frozen=True, slots=True)
 class HubHistory:
-    """A `source.LatencySource` over what the newest pass saw."""
+    """A `source.LatencySource` over all that is seen at that moment."""
 
-    newest: Callable[[], snapshot.Snapshot | None]
+    observed: Callable[[], snapshot.Snapshot]
 
-    def read(self, now: datetime.datetime) -> priors.LatencyPriors:
+    async def read(self, now: datetime.datetime) -> priors.LatencyPriors:
         """Pool it; raises HistoryError while nothing is seen of the fleet."""
-        seen = self.newest()
-        if seen is None or seen.fleet is None:
+        seen = self.observed()
+        if seen.fleet is None:
             raise source.HistoryError("the hub is out of reach")
-        return pooling.pooled(seen)
+        return await asyncio.to_thread(pooling.pooled, seen)

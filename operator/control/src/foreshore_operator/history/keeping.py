@@ -1,4 +1,4 @@
-"""Asking a source again and again, in a thread: priors are there when a pass wants them.
+"""Asking sources again and again: priors are there when a pass wants them.
 
 A source that does not answer leaves what it said for `KEPT` seconds, because a model does not get
 slower while nobody looks; then nothing is known. Nothing waits for it, and it wakes no pass.
@@ -19,6 +19,8 @@ from foreshore_planner import priors
 
 log = logging.getLogger(__name__)
 
+FIRST: Final = 5.0
+"""Seconds from the start until the first question: the hub has then been asked, or is away."""
 PERIOD: Final = 60.0
 KEPT: Final = 3600.0
 """Seconds for which an answer counts when no further one comes."""
@@ -29,6 +31,8 @@ class History:
     """The newest priors of one source. `run` keeps them fresh."""
 
     asked: source.LatencySource
+    name: str
+    """Of the source, and what to look at when it does not answer."""
     clock: Callable[[], float] = time.monotonic
     count: Callable[[str], None] = lambda _outcome: None
     """Hears `answered` or `failed`."""
@@ -43,6 +47,7 @@ class History:
 
     async def run(self) -> None:
         """Ask until cancelled."""
+        await asyncio.sleep(FIRST)
         while True:
             await self.ask()
             await asyncio.sleep(PERIOD)
@@ -51,7 +56,7 @@ class History:
         """Ask once; what goes wrong is logged when it begins, ends or changes."""
         now = datetime.datetime.now(datetime.UTC)
         try:
-            answer = await asyncio.to_thread(self.asked.read, now)
+            answer = await self.asked.read(now)
         except source.HistoryError as error:
             self._tell(str(error))
             return
@@ -61,8 +66,30 @@ class History:
     def _tell(self, problem: str) -> None:
         self.count("failed" if problem else "answered")
         if problem and problem != self._problem:
-            log.warning("no latency history from Prometheus: %s. Nodes that were never tried are"
-                        " ranked without it; look at --prometheus-url", problem)  # fmt: skip
+            log.warning(
+                "no latency history from %s: %s. An hour from its last answer on, nodes that were"
+                " never tried are ranked without it",
+                self.name,
+                problem,
+            )
         elif self._problem and not problem:
-            log.info("Prometheus answers again")
+            log.info("%s answers again", self.name)
         self._problem = problem
+
+
+class Histories:
+    """The priors of several sources as one: the first that has enough samples counts."""
+
+    def __init__(self, *histories: History) -> None:
+        self.histories = histories
+        self._answers: tuple[priors.LatencyPriors, ...] = ()
+        self._merged = priors.NOTHING
+
+    def priors(self) -> priors.LatencyPriors:
+        """What is known now; the same object while no source says anything else."""
+        answers = tuple(history.priors() for history in self.histories)
+        if len(answers) != len(self._answers) or any(
+            answer is not before for answer, before in zip(answers, self._answers, strict=True)
+        ):
+            self._answers, self._merged = answers, priors.first(*answers)
+        return self._merged

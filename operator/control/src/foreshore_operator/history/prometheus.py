@@ -6,6 +6,7 @@ build their queries from text, take "now" from another clock and want pandas.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import datetime
 import json
@@ -17,6 +18,7 @@ from typing import Any, Final
 import prometheus_api_client
 import requests
 import urllib3
+from prometheus_api_client import exceptions
 
 from foreshore_api import printable
 from foreshore_api.wire import histogram, metrics
@@ -71,7 +73,7 @@ NETWORK: Final = bucket_sums(metrics.PROBE_SECONDS, {}, NETWORK_LABELS, NETWORK_
 
 
 class PrometheusHistory:
-    """A `source.LatencySource`. Used by one thread at a time."""
+    """A `source.LatencySource`; the client blocks, so that it works in a thread, one at a time."""
 
     def __init__(self, url: str, *, token_file: Path | None = None, ca: Path | None = None) -> None:
         self._token_file = token_file
@@ -90,8 +92,11 @@ class PrometheusHistory:
         """Close the connections."""
         self._client.close()
 
-    def read(self, now: datetime.datetime) -> priors.LatencyPriors:
+    async def read(self, now: datetime.datetime) -> priors.LatencyPriors:
         """Ask for both kinds of figure; raises HistoryError, see `source.LatencySource`."""
+        return await asyncio.to_thread(self._read, now)
+
+    def _read(self, now: datetime.datetime) -> priors.LatencyPriors:
         inference = self._ask(INFERENCE, INFERENCE_LABELS, now)
         network = self._ask(NETWORK, NETWORK_LABELS, now)
         self._say({**inference.refused, **network.refused})
@@ -143,7 +148,7 @@ def _told(session: bounded.BoundedSession) -> Any:
     """Make what can go wrong with an answer one error."""
     try:
         yield
-    except prometheus_api_client.PrometheusApiClientException as error:
+    except exceptions.PrometheusApiClientException as error:
         refusal = printable.clean(session.last.decode(errors="replace"), 300)
         raise source.HistoryError(f"Prometheus refuses: {refusal}") from error
     except STRANGE as error:

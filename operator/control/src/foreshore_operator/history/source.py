@@ -13,9 +13,9 @@ class HistoryError(Exception):
 
 
 class LatencySource(Protocol):
-    """Says how long models and networks took before. It is asked in a thread, and may block."""
+    """Says how long models and networks took before. It must not block the loop."""
 
-    def read(self, now: datetime.datetime) -> priors.LatencyPriors:
+    async def read(self, now: datetime.datetime) -> priors.LatencyPriors:
         """Return what was measured until now.
 
         Raises:
