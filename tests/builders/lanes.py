@@ -12,6 +12,7 @@ from foreshore_kube import api, apply, config, kinds
 from foreshore_operator import act, defects, events, metrics, status_queue, statuses, store
 from foreshore_planner import plan as planning
 from foreshore_planner import snapshot, succession
+from foreshore_planner.world import delta
 
 REPLICAS, GRANTS = 18, 50
 """Of the node that is lost."""
@@ -73,11 +74,12 @@ class WriteRig:
     pace: dict[str, float]
     """What the urgent writer takes for the time, under `now`: later than any write before."""
 
-    def lost(self, round_: int) -> planning.Plan:
+    def lost(self, round_: int) -> delta.PlanDelta:
         """What a pass plans for a node that is lost; each round writes anew."""
         self.pace["now"] += 2 * apply.SETTLING
         grants = tuple(grant(f"held-{number}", round_) for number in range(GRANTS))
-        return dataclasses.replace(self.plan, grants=grants)
+        made, _ = build.as_changes(dataclasses.replace(self.plan, grants=grants))
+        return made
 
 
 def grant(device: str, epoch: int) -> succession.GrantUpdate:

@@ -172,6 +172,8 @@ async def test_a_hub_that_comes_back_is_news_although_it_says_what_it_said_befor
         task.cancel()
     assert 2 in news, "it is away"
     assert 3 in news, "it is back"
+
+
 def lines(
     *parts: dict[str, Any], base: int = 0, revision: int = 5, boot: str = "a", **more: Any
 ) -> bytes:

@@ -17,8 +17,9 @@ durations = st.lists(st.floats(min_value=0, max_value=1000), min_size=1, max_siz
 
 def vector(measured: histogram.Histogram, **labels: str) -> list[dict[str, Any]]:
     """The series of one histogram, as an instant vector has them."""
-    metric = {**dict(zip(LABELS, AT, strict=True)), **labels}
-    series, running = [], 0
+    metric: dict[str, str] = {**dict(zip(LABELS, AT, strict=True)), **labels}
+    series: list[dict[str, Any]] = []
+    running = 0
     for index in range(histogram.OVERFLOW + 1):
         running += measured.buckets.get(index, 0)
         bound = "+Inf" if index == histogram.OVERFLOW else repr(round(histogram.BOUNDS[index], 9))
