@@ -308,7 +308,7 @@ class Snapshot:
     """Seconds since `fleet` was received: ages inside are that much older."""
 
     @functools.cached_property
-    def named(self) -> named.Named:
+    def named(self) -> named.NamedObjects:
         """What people edit, by name, made at the first question."""
         return named.of(
             sites=self.sites,
