@@ -121,7 +121,7 @@ def place(stock: supply.Supply, cases: Sequence[case.Case]) -> tuple[case.Placem
     for turn in allowed:
         _take_staying(stock, turn)
 
-    def find(key: snapshot.At) -> turns.Turn | None:
+    def find(key: snapshot.At) -> turns.PermittedWants | None:
         return _neighbour(stock, key)
 
     matched = matching.match(stock, allowed, find)
@@ -129,7 +129,7 @@ def place(stock: supply.Supply, cases: Sequence[case.Case]) -> tuple[case.Placem
     return tuple(sorted(plans, key=lambda plan: (plan.namespace, plan.policy, plan.site)))
 
 
-def _neighbour(stock: supply.Supply, key: snapshot.At) -> turns.Turn | None:
+def _neighbour(stock: supply.Supply, key: snapshot.At) -> turns.PermittedWants | None:
     """Return a placement that nobody has asked about, if it has pods and is planned at all."""
     policy = stock.bound.policies.get(key[:2])
     if policy is None or not policy.is_placed or key[2] not in policy.sites:
@@ -147,7 +147,7 @@ def pods_needed(inputs: case.Case) -> in_agents.PodNeed:
     return in_agents.pods_needed(inputs.agents, is_begun=begun, is_older_there=older)
 
 
-def _take_staying(stock: supply.Supply, turn: turns.Turn) -> None:
+def _take_staying(stock: supply.Supply, turn: turns.PermittedWants) -> None:
     """Count the room of pods that are made anew where their predecessors stand."""
     inputs = turn.wants.case
     present = {(pod.slot, pod.node) for pod in inputs.replicas if pod.template == inputs.template}
@@ -157,7 +157,7 @@ def _take_staying(stock: supply.Supply, turn: turns.Turn) -> None:
 
 
 def planned(
-    stock: supply.Supply, turn: turns.Turn, chosen: Mapping[str, candidates.Candidate]
+    stock: supply.Supply, turn: turns.PermittedWants, chosen: Mapping[str, candidates.Candidate]
 ) -> case.PlacementPlan:
     """Return the plan of one placement, of which `chosen` are the nodes of new replicas."""
     asking, held = turn.wants, turn.wants.held

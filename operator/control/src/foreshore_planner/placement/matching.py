@@ -40,7 +40,7 @@ Slot = tuple[snapshot.At, str]
 Chosen = dict[str, candidates.Candidate]
 """By slot."""
 
-Find = Callable[[snapshot.At], turns.Turn | None]
+Find = Callable[[snapshot.At], turns.PermittedWants | None]
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class _Board:
 
     def add(
         self,
-        turn: turns.Turn,
+        turn: turns.PermittedWants,
         slot: str,
         offered: Sequence[candidates.Candidate],
         held: snapshot.Node | None = None,
@@ -97,7 +97,9 @@ class _Board:
             held_domain=problem.NOWHERE if held is None else self.domain(held, demand),
         )
 
-    def solve(self, asked: Mapping[snapshot.At, turns.Turn]) -> dict[Slot, candidates.Candidate]:
+    def solve(
+        self, asked: Mapping[snapshot.At, turns.PermittedWants]
+    ) -> dict[Slot, candidates.Candidate]:
         """Return the new node of every slot that gets one, and of those that make room for it."""
         if not self.rows:
             return {}
@@ -127,14 +129,14 @@ def _columns(room: snapshot.ComputeResources, kinds: Sequence[str]) -> tuple[int
     return (room.cpu, room.memory, *(room.count(kind) for kind in kinds))
 
 
-def _is_lost(turn: turns.Turn, slot: str) -> bool:
+def _is_lost(turn: turns.PermittedWants, slot: str) -> bool:
     held = turn.wants.held.get(slot)
     return held is not None and turn.wants.case.verdicts.of(held.node).is_lost
 
 
 def match(
-    stock: supply.Supply, asking: Sequence[turns.Turn], find: Find
-) -> list[tuple[turns.Turn, Chosen]]:
+    stock: supply.Supply, asking: Sequence[turns.PermittedWants], find: Find
+) -> list[tuple[turns.PermittedWants, Chosen]]:
     """Return every placement with the nodes that its slots get, and take their room.
 
     Among them are those that were not asked about and make room; `find` returns such a one.
@@ -154,7 +156,7 @@ def match(
 
 def _board(
     stock: supply.Supply,
-    asked: Mapping[snapshot.At, turns.Turn],
+    asked: Mapping[snapshot.At, turns.PermittedWants],
     requests: Mapping[snapshot.At, Mapping[str, Sequence[candidates.Candidate]]],
     movables: Mapping[Slot, Sequence[candidates.Candidate]] | None = None,
 ) -> _Board:
@@ -177,10 +179,10 @@ def _board(
 
 def _divided(
     stock: supply.Supply,
-    asked: Mapping[snapshot.At, turns.Turn],
+    asked: Mapping[snapshot.At, turns.PermittedWants],
     wanted: Collection[Slot],
     places: Mapping[Slot, candidates.Candidate],
-) -> list[tuple[turns.Turn, Chosen]]:
+) -> list[tuple[turns.PermittedWants, Chosen]]:
     """Return what each placement gets, and take the room; who makes room says for whom."""
     chosen: dict[snapshot.At, Chosen] = {key: {} for key in asked}
     yielding: dict[snapshot.At, dict[str, slots.Force]] = {}
@@ -203,7 +205,7 @@ def _beneficiary(places: Mapping[Slot, candidates.Candidate], node: str) -> str:
     return f"room for {named[0] if named else 'another'}, which fits nowhere else"
 
 
-def _yielded(turn: turns.Turn, forces: Mapping[str, slots.Force]) -> turns.Turn:
+def _yielded(turn: turns.PermittedWants, forces: Mapping[str, slots.Force]) -> turns.PermittedWants:
     causes = {**turn.wants.causes, **forces}
     return dataclasses.replace(
         turn,
@@ -217,13 +219,13 @@ class _Neighbourhood:
     """The running replicas that may make room for slots that found no node."""
 
     def __init__(
-        self, stock: supply.Supply, asked: Mapping[snapshot.At, turns.Turn], find: Find
+        self, stock: supply.Supply, asked: Mapping[snapshot.At, turns.PermittedWants], find: Find
     ) -> None:
         self._stock = stock
         self._find = find
-        self._known: dict[snapshot.At, turns.Turn | None] = dict(asked)
+        self._known: dict[snapshot.At, turns.PermittedWants | None] = dict(asked)
         self._asked = asked
-        self.asked: dict[snapshot.At, turns.Turn] = dict(asked)
+        self.asked: dict[snapshot.At, turns.PermittedWants] = dict(asked)
         """The placements of the problem that was solved last."""
 
     def with_room_made(
@@ -253,11 +255,11 @@ class _Neighbourhood:
             }
         return dict(places)
 
-    def _turns(self, keys: Iterable[snapshot.At]) -> dict[snapshot.At, turns.Turn]:
+    def _turns(self, keys: Iterable[snapshot.At]) -> dict[snapshot.At, turns.PermittedWants]:
         others = {key: turn for key in keys if (turn := self._turn(key)) is not None}
         return {**others, **self._asked}
 
-    def _turn(self, key: snapshot.At) -> turns.Turn | None:
+    def _turn(self, key: snapshot.At) -> turns.PermittedWants | None:
         if key not in self._known:
             self._known[key] = self._find(key)
         return self._known[key]
@@ -324,7 +326,7 @@ def _names(offers: Iterable[Sequence[candidates.Candidate]]) -> Iterator[str]:
             yield candidate.node.name
 
 
-def _may_move(stock: supply.Supply, turn: turns.Turn, replica: snapshot.Replica) -> bool:
+def _may_move(stock: supply.Supply, turn: turns.PermittedWants, replica: snapshot.Replica) -> bool:
     """Whether a replica may make room for another: it is well, and nothing of it is under way."""
     inputs, held = turn.wants.case, turn.wants.held.get(replica.slot)
     is_held = inputs.site in stock.verdicts.held_sites or stock.verdicts.is_fleet_held

@@ -60,7 +60,7 @@ def offers(stock: supply.Supply, inputs: case.Case) -> candidates.Offers:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class PermittedWants:
     """What one placement may do in this pass."""
 
     wants: Wants
@@ -100,16 +100,16 @@ class Turn:
         }
 
 
-def allow(stock: supply.Supply, asking: Wants) -> Turn:
+def allow(stock: supply.Supply, asking: Wants) -> PermittedWants:
     """Permit what the site's minute has room for, and count it.
 
     A move that no node has room for is none, and leaves the minute to others.
     """
     if asking.is_content:
-        return Turn(asking, {}, None)
+        return PermittedWants(asking, {}, None)
     site = asking.case.site
     allowed, waiting = slots.permitted(asking.case, asking.causes, stock.pace(site))
-    turn = Turn(asking, allowed, waiting)
+    turn = PermittedWants(asking, allowed, waiting)
     possible = [slot for slot, offered in turn.requests().items() if slot in allowed and offered]
     stock.spend(site, len(possible))
     return turn
