@@ -136,7 +136,7 @@ async def test_a_world_that_is_wrong_twice_is_said_counted_and_begun_anew(
     rig = Rig(build.world())
     right = fold.fold
 
-    def forgetful(world: fold.World, change: delta.Delta) -> delta.PlanDelta:
+    def forgetful(world: fold.KeptWorld, change: delta.Delta) -> delta.PlanDelta:
         return dataclasses.replace(right(world, change), grants=())
 
     monkeypatch.setattr(fold, "fold", forgetful)

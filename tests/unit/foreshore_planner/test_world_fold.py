@@ -39,7 +39,7 @@ class Followed:
     """A fold beside the reference, and the statuses as somebody who writes them has them."""
 
     def __init__(self) -> None:
-        self.world = fold.World()
+        self.world = fold.KeptWorld()
         self.before: snapshot.Snapshot | None = None
         self.rows: dict[status.Subject, Any] = {}
         self.planned: dict[Any, case.PlacementPlan] = {}

@@ -1,5 +1,7 @@
 """The parts of a world that is kept: groups, deadlines, rounds, facts."""
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,7 +81,7 @@ def test_a_long_pause_is_no_reason_to_look_at_all_at_once() -> None:
     assert len(turns.take(every, 3600.0)) <= rounds.A_SECOND * rounds.LONGEST
 
 
-def _facts(**changes: Any) -> facts.AgentFacts:
+def _facts(**changes: Any) -> facts.ReportFacts:
     return facts.of(build.agent("edge-1", **changes))
 
 

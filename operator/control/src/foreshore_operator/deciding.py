@@ -92,7 +92,7 @@ class Decider:
     """Says what was measured elsewhere and before."""
     on_difference: Callable[[str, int], None] = lambda _kind, _count: None
     clock: Callable[[], float] = time.monotonic
-    _world: fold.World = field(init=False)
+    _world: fold.KeptWorld = field(init=False)
     _keys: changes.ChangedKeys = field(init=False)
     _is_begun_anew: bool = field(init=False, default=True)
     _tier: v1alpha1.Tier | None = field(init=False, default=None)
@@ -113,7 +113,7 @@ class Decider:
 
     def _begin(self) -> None:
         """Begin with an empty world; everything that is there counts as changed."""
-        self._world = fold.World()
+        self._world = fold.KeptWorld()
         self._keys = self.store.follow()
         self._compiled, self._refused, self._fleet, self._tier = {}, {}, None, None
         self._is_begun_anew = True

@@ -133,7 +133,7 @@ def decide_all(
 
 
 def statuses(
-    seen: snapshot.Snapshot, decided: outcome.Outcome
+    seen: snapshot.Snapshot, decided: outcome.PassOutcome
 ) -> tuple[tuple[status.Row, ...], tuple[Defect, ...]]:
     """Return the status of every object."""
     rows: list[status.Row] = []
@@ -146,7 +146,7 @@ def statuses(
 
 
 def status_of(
-    seen: snapshot.Snapshot, decided: outcome.Outcome, subject: status.Subject
+    seen: snapshot.Snapshot, decided: outcome.PassOutcome, subject: status.Subject
 ) -> tuple[status.Row | None, Defect | None]:
     """Return the status of one object; one whose status fails keeps what it has, and says so."""
     kind, (namespace, name) = subject

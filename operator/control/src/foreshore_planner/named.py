@@ -22,7 +22,7 @@ Label = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedObjects:
     """What people edit, by (namespace, name); groups are in order of that, but `sites_named`."""
 
     sites: Mapping[Key, v1alpha1.Site]
@@ -82,10 +82,10 @@ def of(
     versions: Iterable[v1alpha1.ModelVersion],
     policies: Iterable[v1alpha1.DecisionPolicy],
     clusters: Iterable[v1alpha1.Cluster],
-) -> Named:
+) -> NamedObjects:
     """Look everything over once."""
     ordered_devices, ordered_versions = _ordered(devices), _ordered(versions)
-    return Named(
+    return NamedObjects(
         sites=_by_key(sites),
         profiles=_by_key(profiles),
         devices={key(device): device for device in ordered_devices},

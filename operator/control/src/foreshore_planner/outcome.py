@@ -11,7 +11,7 @@ from foreshore_planner.placement import case
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class PassOutcome:
     """Verdicts, what belongs to what, rights and placements of one pass."""
 
     verdicts: health.Health
@@ -33,10 +33,10 @@ def of(
     bound: binding.BoundSnapshot,
     successions: Mapping[binding.Key, succession.Succession],
     plans: Iterable[case.PlacementPlan],
-) -> Outcome:
+) -> PassOutcome:
     """Look over all that a pass decided."""
     shown = sorted(plans, key=order)
-    return Outcome(
+    return PassOutcome(
         verdicts=verdicts,
         bound=bound,
         successions=successions,

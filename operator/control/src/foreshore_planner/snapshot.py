@@ -313,7 +313,7 @@ class Snapshot:
     """What was measured elsewhere and before."""
 
     @functools.cached_property
-    def named(self) -> named.Named:
+    def named(self) -> named.NamedObjects:
         """What people edit, by name, made at the first question."""
         return named.of(
             sites=self.sites,

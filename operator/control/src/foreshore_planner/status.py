@@ -47,7 +47,7 @@ VERSIONS = 100
 """Versions that a Model's status has room for."""
 
 
-def subjects(seen: snapshot.Snapshot, decided: outcome.Outcome) -> Iterator[Subject]:
+def subjects(seen: snapshot.Snapshot, decided: outcome.PassOutcome) -> Iterator[Subject]:
     """Yield every object that has a status of ours: those that exist, and what is to be placed."""
     for kind, objects in by_kind(seen).items():
         yield from ((kind, at) for at in objects)
@@ -68,14 +68,14 @@ def by_kind(seen: snapshot.Snapshot) -> Mapping[str, Mapping[binding.Key, meta.R
     }
 
 
-def has_status(seen: snapshot.Snapshot, decided: outcome.Outcome, subject: Subject) -> bool:
+def has_status(seen: snapshot.Snapshot, decided: outcome.PassOutcome, subject: Subject) -> bool:
     """Whether an object is there and has a status of ours."""
     kind, at = subject
     return at in (decided.plans if kind == PLACEMENT else by_kind(seen)[kind])
 
 
 def of(
-    seen: snapshot.Snapshot, decided: outcome.Outcome, subject: Subject
+    seen: snapshot.Snapshot, decided: outcome.PassOutcome, subject: Subject
 ) -> v1alpha1.statuses.Observed:
     """Return the status of one object. Raises KeyError for one that is not there."""
     kind, at = subject
@@ -83,7 +83,7 @@ def of(
 
 
 def of_site(
-    seen: snapshot.Snapshot, decided: outcome.Outcome, at: binding.Key
+    seen: snapshot.Snapshot, decided: outcome.PassOutcome, at: binding.Key
 ) -> v1alpha1.SiteStatus:
     """Say what is known of a Site."""
     site, problem = seen.named.sites[at], decided.bound.sites[at]
@@ -118,7 +118,7 @@ def _held_site(verdicts: health.Health, site: str, nodes: Sequence[str]) -> Iter
 
 
 def of_profile(
-    seen: snapshot.Snapshot, decided: outcome.Outcome, at: binding.Key
+    seen: snapshot.Snapshot, decided: outcome.PassOutcome, at: binding.Key
 ) -> v1alpha1.DeviceProfileStatus:
     """Say what is known of a DeviceProfile."""
     profile = seen.named.profiles[at]
@@ -130,7 +130,7 @@ def of_profile(
 
 
 def of_device(
-    seen: snapshot.Snapshot, decided: outcome.Outcome, at: binding.Key
+    seen: snapshot.Snapshot, decided: outcome.PassOutcome, at: binding.Key
 ) -> v1alpha1.DeviceStatus:
     """Say what is known of a Device: accepted, delivered, heard."""
     device, reports = decided.bound.devices[at], seen.index.reports
@@ -158,7 +158,7 @@ def of_device(
 
 
 def of_model(
-    seen: snapshot.Snapshot, decided: outcome.Outcome, at: binding.Key
+    seen: snapshot.Snapshot, decided: outcome.PassOutcome, at: binding.Key
 ) -> v1alpha1.ModelStatus:
     """Say what is known of a Model, and which versions name it."""
     model, versions = seen.named.models[at], seen.named.versions_of.get(at, ())
@@ -171,7 +171,7 @@ def of_model(
 
 
 def of_version(
-    seen: snapshot.Snapshot, decided: outcome.Outcome, at: binding.Key
+    seen: snapshot.Snapshot, decided: outcome.PassOutcome, at: binding.Key
 ) -> v1alpha1.ModelVersionStatus:
     """Say what is known of a ModelVersion; one whose bytes a replica refused is Stalled."""
     version, problem = seen.named.versions[at], decided.bound.versions[at]
@@ -192,7 +192,7 @@ def of_version(
 
 
 def of_policy(
-    seen: snapshot.Snapshot, decided: outcome.Outcome, at: binding.Key
+    seen: snapshot.Snapshot, decided: outcome.PassOutcome, at: binding.Key
 ) -> v1alpha1.DecisionPolicyStatus:
     """Say what is known of a DecisionPolicy: accepted, delivered, bound, and in which mode."""
     bound = decided.bound
@@ -229,7 +229,7 @@ def _agents_of(seen: snapshot.Snapshot, policy: binding.BoundPolicy) -> list[rep
 
 
 def of_cluster(
-    seen: snapshot.Snapshot, decided: outcome.Outcome, at: binding.Key
+    seen: snapshot.Snapshot, decided: outcome.PassOutcome, at: binding.Key
 ) -> v1alpha1.ClusterStatus:
     """Say what is known of a Cluster; only the one we run in can be reached by this release."""
     del decided
@@ -246,7 +246,7 @@ def of_cluster(
 
 
 def of_placement(
-    seen: snapshot.Snapshot, decided: outcome.Outcome, at: binding.Key
+    seen: snapshot.Snapshot, decided: outcome.PassOutcome, at: binding.Key
 ) -> v1alpha1.InferencePlacementStatus:
     """Say what became of a placement."""
     plan, before = decided.plans[at], seen.index.placements.get(at)
@@ -269,7 +269,7 @@ def of_placement(
 OF_KIND: Final[
     Mapping[
         str,
-        Callable[[snapshot.Snapshot, outcome.Outcome, binding.Key], v1alpha1.statuses.Observed],
+        Callable[[snapshot.Snapshot, outcome.PassOutcome, binding.Key], v1alpha1.statuses.Observed],
     ]
 ] = {
     v1alpha1.Site.kind: of_site,

@@ -15,8 +15,8 @@ from foreshore_api import meta, v1alpha1
 from foreshore_decision.policy.endpoints import CommandEndpoint
 from foreshore_planner import binding, named, outcome, precedence, snapshot
 from foreshore_planner.world import groups
-from foreshore_planner.world.changes import Change, Changes
-from foreshore_planner.world.seen import Seen
+from foreshore_planner.world.changes import Alteration, Changes
+from foreshore_planner.world.seen import KeptView
 
 Key = binding.Key
 
@@ -25,8 +25,8 @@ Key = binding.Key
 class Rebound:
     """What is bound otherwise than before."""
 
-    devices: dict[Key, Change[binding.BoundDevice]] = field(default_factory=dict)
-    policies: dict[Key, Change[binding.BoundPolicy]] = field(default_factory=dict)
+    devices: dict[Key, Alteration[binding.BoundDevice]] = field(default_factory=dict)
+    policies: dict[Key, Alteration[binding.BoundPolicy]] = field(default_factory=dict)
     sites: set[Key] = field(default_factory=set)
     """Sites that changed for those at them."""
     others: set[tuple[str, Key]] = field(default_factory=set)
@@ -83,7 +83,7 @@ class Bonds:
         """Policies that no accepted device is bound to."""
         self._failed: dict[str, set[Key]] = {"Device": set(), "DecisionPolicy": set()}
 
-    def bind(self, kept: Seen, seen: snapshot.Snapshot, changes: Changes) -> Rebound:
+    def bind(self, kept: KeptView, seen: snapshot.Snapshot, changes: Changes) -> Rebound:
         """Bind anew what something changed for, kind by kind."""
         rebound = Rebound()
         for kind, group in (
@@ -124,7 +124,7 @@ class Bonds:
         self._failed[kind].add(key)
 
     def _bind_sites(
-        self, kept: Seen, seen: snapshot.Snapshot, changes: Changes, rebound: Rebound
+        self, kept: KeptView, seen: snapshot.Snapshot, changes: Changes, rebound: Rebound
     ) -> None:
         """Bind Sites, and all of the same name: the oldest counts."""
         changed = changes.objects.get(v1alpha1.Site.kind, {})
@@ -221,7 +221,7 @@ class Bonds:
             self.devices[key] = bound
         self.devices_of.put(key, bound)
         if before != bound:
-            rebound.devices[key] = Change(before, bound)
+            rebound.devices[key] = Alteration(before, bound)
 
     def _sharing(self, key: Key) -> set[Key]:
         """Return all devices that are tied to one by endpoints, over any number of others."""
@@ -271,7 +271,7 @@ class Bonds:
             self.idle.discard(key)
             if after is not None and not after.sites:
                 self.idle.add(key)
-            rebound.policies[key] = Change(before, after)
+            rebound.policies[key] = Alteration(before, after)
 
     def _put_commander(self, key: Key, before: set[Key], after: set[Key]) -> None:
         for device in before ^ after:
@@ -294,7 +294,7 @@ def _devices_of(policy: binding.BoundPolicy | None) -> set[Key]:
     return {key for keys in policy.sites.values() for key in keys}
 
 
-def _is_same(change: Change[Any]) -> bool:
+def _is_same(change: Alteration[Any]) -> bool:
     """Whether an object asks the same as before: all but its status and its record's version."""
     return _asked(change.old) == _asked(change.new)
 

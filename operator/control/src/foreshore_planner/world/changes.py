@@ -11,7 +11,7 @@ from foreshore_planner import named, snapshot
 T = TypeVar("T")
 
 
-class Change(NamedTuple, Generic[T]):
+class Alteration(NamedTuple, Generic[T]):
     """One thing before and after; None where it was not, or is no more."""
 
     old: T | None
@@ -22,11 +22,11 @@ class Change(NamedTuple, Generic[T]):
 class Changes:
     """Everything that changed, by what it is about."""
 
-    objects: dict[str, dict[named.Key, Change[Any]]] = field(default_factory=dict)
+    objects: dict[str, dict[named.Key, Alteration[Any]]] = field(default_factory=dict)
     """By kind."""
-    nodes: dict[str, Change[snapshot.Node]] = field(default_factory=dict)
+    nodes: dict[str, Alteration[snapshot.Node]] = field(default_factory=dict)
     """Also those that only crossed a limit of age."""
-    replicas: dict[named.Key, Change[snapshot.Replica]] = field(default_factory=dict)
+    replicas: dict[named.Key, Alteration[snapshot.Replica]] = field(default_factory=dict)
     agents: set[str] = field(default_factory=set)
     """Nodes of agents that say something else, fell silent, or are back."""
     words: set[str] = field(default_factory=set)

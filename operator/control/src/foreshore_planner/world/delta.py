@@ -31,7 +31,7 @@ KINDS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class HubStatement:
     """What the hub says of its fleet, whole."""
 
     fleet: report.Fleet | None
@@ -56,7 +56,7 @@ class Delta:
     parts: Mapping[named.Key, snapshot.ProductPod | None] = field(default_factory=dict)
     refusals: Mapping[named.Key, str | None] = field(default_factory=dict)
     compiled: Mapping[named.Key, snapshot.Compiled | None] = field(default_factory=dict)
-    heard: Heard | None = None
+    heard: HubStatement | None = None
     """What the hub says now; None where nothing new was heard, also not that it is away."""
     serving_image: str | None = None
     """None where it is as it was."""
@@ -114,7 +114,7 @@ def between(before: snapshot.Snapshot | None, after: snapshot.Snapshot) -> Delta
         parts=_changed(_parts(before), _parts(after)),
         refusals=_changed(before.refusals, after.refusals),
         compiled=_changed(before.compiled, after.compiled),
-        heard=Heard(after.fleet, after.fleet_age) if is_heard else None,
+        heard=HubStatement(after.fleet, after.fleet_age) if is_heard else None,
         serving_image=after.serving_image,
         priors=after.priors if after.priors is not before.priors else None,
     )

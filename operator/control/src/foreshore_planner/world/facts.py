@@ -19,7 +19,7 @@ HEARD_LATELY = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class AgentFacts:
+class ReportFacts:
     """The facts of one report, comparable."""
 
     words: Hashable
@@ -27,7 +27,7 @@ class AgentFacts:
     others: Hashable
 
 
-def of(agent: report.AgentEvidence) -> AgentFacts:
+def of(agent: report.AgentEvidence) -> ReportFacts:
     """Return the facts of what an agent reports."""
     own = agent.report
     words = (tuple(_problem(problem) for problem in own.problems), own.capped_by)
@@ -39,7 +39,7 @@ def of(agent: report.AgentEvidence) -> AgentFacts:
         tuple(_peer(peer) for peer in own.peers),
         _journal(own.journal),
     )
-    return AgentFacts(words, others)
+    return ReportFacts(words, others)
 
 
 def _problem(problem: report.Problem) -> Hashable:

@@ -28,11 +28,11 @@ from foreshore_planner.world import bonds, delta, keys, placements, rounds, seen
 DEVICE, POLICY = v1alpha1.Device.kind, v1alpha1.DecisionPolicy.kind
 
 
-class World:
+class KeptWorld:
     """Everything that is kept between passes."""
 
     def __init__(self) -> None:
-        self.seen = seen.Seen()
+        self.seen = seen.KeptView()
         self.verdicts = verdicts.Verdicts()
         self.bonds = bonds.Bonds()
         self.placements = placements.Placements()
@@ -42,15 +42,15 @@ class World:
         self.defects: dict[status.Subject, containment.Defect] = {}
         """Of objects whose right cannot be decided or that cannot be bound, while that lasts."""
         self.rounds = rounds.Rounds()
-        self.decided: tuple[snapshot.Snapshot, outcome.Outcome] | None = None
+        self.decided: tuple[snapshot.Snapshot, outcome.PassOutcome] | None = None
 
     def health(self) -> health.Health:
         """Return the verdicts as they stand."""
         return self.verdicts.health(self.seen)
 
-    def outcome(self) -> outcome.Outcome:
+    def outcome(self) -> outcome.PassOutcome:
         """Return what is decided as it stands, as statuses are made of it."""
-        return outcome.Outcome(
+        return outcome.PassOutcome(
             verdicts=self.health(),
             bound=self.bonds.bound,
             successions=self.successions,
@@ -81,7 +81,7 @@ class World:
         )
 
 
-def fold(world: World, change: delta.Delta) -> delta.PlanDelta:
+def fold(world: KeptWorld, change: delta.Delta) -> delta.PlanDelta:
     """Take a delta into a world; return what is to be written for it."""
     changes = world.seen.take(change)
     present = world.seen.present()
@@ -113,7 +113,7 @@ def fold(world: World, change: delta.Delta) -> delta.PlanDelta:
     )
 
 
-def whole(world: World, made: delta.PlanDelta) -> delta.PlanDelta:
+def whole(world: KeptWorld, made: delta.PlanDelta) -> delta.PlanDelta:
     """Return what a fold made with everything else that should be so.
 
     Raises RuntimeError before the first pass.
@@ -127,7 +127,7 @@ def whole(world: World, made: delta.PlanDelta) -> delta.PlanDelta:
     )
 
 
-def _plan(world: World, change: delta.Delta, asked: keys.Keys) -> placements.Replanned:
+def _plan(world: KeptWorld, change: delta.Delta, asked: keys.Keys) -> placements.Replanned:
     """Plan the placements that something changed for, and those that wait for anything."""
     for placement in _gone(change):
         world.placements.forget(placement)
@@ -156,7 +156,7 @@ def _gone(change: delta.Delta) -> Iterable[binding.Key]:
     return [key for key, placement in objects.items() if placement is None]
 
 
-def _decide(world: World, asked: keys.Keys) -> None:
+def _decide(world: KeptWorld, asked: keys.Keys) -> None:
     """Decide the rights that something changed for, and those that wait to be written."""
     present, judged, bound = world.seen.present(), world.health(), world.bonds.bound
     for key in asked.devices | world.granting:
@@ -183,18 +183,18 @@ def _decide(world: World, asked: keys.Keys) -> None:
         )
 
 
-def _leave(world: World, asked: keys.Keys) -> list[containment.Defect]:
+def _leave(world: KeptWorld, asked: keys.Keys) -> list[containment.Defect]:
     return world.placements.leave(
         world.seen, world.seen.present(), world.health(), world.bonds.bound, asked.placements
     )
 
 
-def _grants(world: World) -> tuple[succession.GrantUpdate, ...]:
+def _grants(world: KeptWorld) -> tuple[succession.GrantUpdate, ...]:
     every = (world.successions[key].grant for key in sorted(world.granting))
     return tuple(grant for grant in every if grant is not None)
 
 
-def _note_defects(world: World, rebound: bonds.Rebound) -> None:
+def _note_defects(world: KeptWorld, rebound: bonds.Rebound) -> None:
     """Keep which objects a defect of ours keeps from being bound."""
     for key, device in rebound.devices.items():
         _note(world, DEVICE, key, device.new.problem if device.new is not None else None)
@@ -206,7 +206,7 @@ def _note_defects(world: World, rebound: bonds.Rebound) -> None:
 
 
 def _note(
-    world: World, kind: str, key: binding.Key, problem: binding.BindingProblem | None
+    world: KeptWorld, kind: str, key: binding.Key, problem: binding.BindingProblem | None
 ) -> None:
     if problem is not None and problem.error is not None:
         world.defects[(kind, key)] = containment.Defect(kind, *key, problem.error)

@@ -24,7 +24,7 @@ class Hearing:
         self._at = 0.0
         self._queue = queue
         self._agents: dict[str, report.AgentEvidence] = {}
-        self._facts: dict[str, facts.AgentFacts] = {}
+        self._facts: dict[str, facts.ReportFacts] = {}
         self._levels: dict[str, int] = {}
         self._renewed: dict[named.Key, tuple[tuple[int, str, float], ...]] = {}
         self._was_young = False

@@ -20,8 +20,8 @@ from foreshore_api import v1alpha1
 from foreshore_planner import binding, outcome, snapshot, status
 from foreshore_planner.placement import case
 from foreshore_planner.world import bonds, delta, placements, verdicts
-from foreshore_planner.world.changes import Change, Changes
-from foreshore_planner.world.seen import PLACEMENT, Seen
+from foreshore_planner.world.changes import Alteration, Changes
+from foreshore_planner.world.seen import PLACEMENT, KeptView
 
 Key = binding.Key
 
@@ -33,7 +33,7 @@ CLUSTER = v1alpha1.Cluster.kind
 class Keys:
     """What is to be looked at in this pass, collected step by step."""
 
-    def __init__(self, kept: Seen, held: bonds.Bonds, planned: placements.Placements) -> None:
+    def __init__(self, kept: KeptView, held: bonds.Bonds, planned: placements.Placements) -> None:
         self.placements: set[snapshot.At] = set()
         self.figures: set[snapshot.At] = set()
         """Those of which agents report other figures: looked at in turn."""
@@ -118,7 +118,7 @@ class Keys:
         for key, policy in rebound.policies.items():
             self._of_policy(key, policy)
 
-    def of_plans(self, plans: dict[Key, Change[case.PlacementPlan]]) -> None:
+    def of_plans(self, plans: dict[Key, Alteration[case.PlacementPlan]]) -> None:
         """Mark the statuses that show what became of placements."""
         for key, change in plans.items():
             self.status_of(PLACEMENT, [key])
@@ -128,18 +128,18 @@ class Keys:
                 if plan is not None and plan.agents is not None:
                     self.status_of(POLICY, [outcome.policy_of(plan)])
 
-    def _of_placement(self, change: Change[v1alpha1.InferencePlacement]) -> None:
+    def _of_placement(self, change: Alteration[v1alpha1.InferencePlacement]) -> None:
         for placement in change:
             if placement is not None:
                 self.placements.add(at_of(placement))
                 self.is_stirred = True
 
-    def _of_pod(self, change: Change[snapshot.Replica]) -> None:
+    def _of_pod(self, change: Alteration[snapshot.Replica]) -> None:
         for pod in change:
             if pod is not None:
                 self.placements.add((pod.namespace, pod.policy, pod.site))
 
-    def _of_node(self, name: str, change: Change[snapshot.Node]) -> None:
+    def _of_node(self, name: str, change: Alteration[snapshot.Node]) -> None:
         self._on_node(name)
         for node in change:
             if node is None:
@@ -175,7 +175,7 @@ class Keys:
         if changes.problems:
             self.status_of(CLUSTER, self._kept.objects[CLUSTER])
 
-    def _of_device(self, key: Key, change: Change[binding.BoundDevice]) -> None:
+    def _of_device(self, key: Key, change: Alteration[binding.BoundDevice]) -> None:
         self.devices.add(key)
         self.status_of(DEVICE, [key])
         for device in change:
@@ -187,7 +187,7 @@ class Keys:
                 self.placements.add((*policy, device.device.spec.site))
         self.status_of(POLICY, (idle for idle in self._bonds.idle if idle[0] == key[0]))
 
-    def _of_policy(self, key: Key, change: Change[binding.BoundPolicy]) -> None:
+    def _of_policy(self, key: Key, change: Alteration[binding.BoundPolicy]) -> None:
         self.status_of(POLICY, [key])
         old, new = change
         self._right_of(_devices_of(old) ^ _devices_of(new))

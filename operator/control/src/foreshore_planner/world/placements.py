@@ -22,8 +22,8 @@ from foreshore_planner import (
 )
 from foreshore_planner.placement import case, in_agents, retained, supply
 from foreshore_planner.world import groups
-from foreshore_planner.world.changes import Change
-from foreshore_planner.world.seen import Seen
+from foreshore_planner.world.changes import Alteration
+from foreshore_planner.world.seen import KeptView
 
 Phase = inferenceplacement.ReplicaPhase
 K = TypeVar("K", bound=Hashable)
@@ -40,7 +40,7 @@ LOOKED_AT_AGAIN = (60.0, 3600.0)
 class Replanned:
     """What became of the placements that were looked at."""
 
-    plans: dict[Key, Change[case.PlacementPlan]] = field(default_factory=dict)
+    plans: dict[Key, Alteration[case.PlacementPlan]] = field(default_factory=dict)
     """Those that changed."""
     problems: dict[Key, binding.BindingProblem] = field(default_factory=dict)
     """Policies whose placements a defect of ours keeps from being planned."""
@@ -88,7 +88,7 @@ class Placements:
 
     def plan(
         self,
-        kept: Seen,
+        kept: KeptView,
         seen: snapshot.Snapshot,
         verdicts: health.Health,
         bound: binding.BoundSnapshot,
@@ -107,7 +107,7 @@ class Placements:
 
     def leave(
         self,
-        kept: Seen,
+        kept: KeptView,
         seen: snapshot.Snapshot,
         verdicts: health.Health,
         bound: binding.BoundSnapshot,
@@ -179,7 +179,7 @@ class Placements:
             return None
 
     def _show(
-        self, kept: Seen, at: At, plan: case.PlacementPlan | None, replanned: Replanned
+        self, kept: KeptView, at: At, plan: case.PlacementPlan | None, replanned: Replanned
     ) -> None:
         name = name_of(at)
         before = self.shown.get(name)
@@ -187,7 +187,7 @@ class Placements:
         for group in (self.of_policy, self.of_version, self.on_node, self.of_pod):
             group.put(name, plan)
         if before != plan:
-            replanned.plans[name] = Change(before, plan)
+            replanned.plans[name] = Alteration(before, plan)
         if plan is None or (at in self._planned and is_settled(plan)):
             self.unsettled.discard(at)
         else:
@@ -218,7 +218,7 @@ class Placements:
         """Forget an InferencePlacement that is gone."""
         self._retired.pop(key, None)
 
-    def _has_leaving(self, kept: Seen, at: At) -> bool:
+    def _has_leaving(self, kept: KeptView, at: At) -> bool:
         """Whether a placement has pods that nobody wants there, or that failed."""
         plan = self._planned.get(at)
         wanted = {pod.name for pod in plan.pods} if plan is not None else set()
@@ -276,7 +276,7 @@ def _nodes_of(plan: case.PlacementPlan) -> Iterable[str]:
     yield from (replica.node for replica in (plan.agents.replicas if plan.agents else ()))
 
 
-def _until_moves_age(kept: Seen, plan: case.PlacementPlan) -> float | None:
+def _until_moves_age(kept: KeptView, plan: case.PlacementPlan) -> float | None:
     """Return in how many seconds a move of a placement's history counts less."""
     ages = [age for move in plan.moves if (age := kept.age_of(move.time)) is not None]
     waits = [limit - age for age in ages for limit in LOOKED_AT_AGAIN if limit >= age]

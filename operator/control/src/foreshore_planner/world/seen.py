@@ -15,7 +15,7 @@ from foreshore_api.wire import report, serving
 from foreshore_planner import health, named, priors, snapshot
 from foreshore_planner.placement import case
 from foreshore_planner.world import deadlines, delta, groups, hearing
-from foreshore_planner.world.changes import Change, Changes
+from foreshore_planner.world.changes import Alteration, Changes
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -36,7 +36,7 @@ def _pod(pod: snapshot.Replica) -> named.Key:
     return (pod.namespace, pod.name)
 
 
-class Seen:
+class KeptView:
     """The world as it is, and how old each part of it is."""
 
     def __init__(self) -> None:
@@ -168,8 +168,8 @@ class Seen:
             reports_of=self._reports_of,
         )
 
-    def _named(self) -> named.Named:
-        return named.Named(
+    def _named(self) -> named.NamedObjects:
+        return named.NamedObjects(
             sites=self.objects[v1alpha1.Site.kind],
             profiles=self.objects[v1alpha1.DeviceProfile.kind],
             devices=self.objects[v1alpha1.Device.kind],
@@ -192,7 +192,7 @@ class Seen:
             kept[key] = resource
         for group in self._groups_of_kind.get(kind, ()):
             group.put(key, resource)
-        changes.objects.setdefault(kind, {})[key] = Change(old, resource)
+        changes.objects.setdefault(kind, {})[key] = Alteration(old, resource)
 
     def _put_node(self, name: str, node: snapshot.Node | None, changes: Changes) -> None:
         old = self.nodes.get(name)
@@ -208,7 +208,7 @@ class Seen:
             or _without_ages(old) != _without_ages(node)
             or _levels(old) != _levels(node)
         ):
-            changes.nodes[name] = Change(old, node)
+            changes.nodes[name] = Alteration(old, node)
         self._await_node(name)
 
     def _await_node(self, name: str) -> None:
@@ -225,7 +225,7 @@ class Seen:
     def _put_replica(self, key: named.Key, pod: snapshot.Replica | None, changes: Changes) -> None:
         old = self.replicas.pop(key, None)
         self._set_replica(key, pod)
-        changes.replicas[key] = Change(old, pod)
+        changes.replicas[key] = Alteration(old, pod)
 
     def _set_replica(self, key: named.Key, pod: snapshot.Replica | None) -> None:
         if pod is not None:
@@ -279,7 +279,7 @@ class Seen:
                 case ("replica", tuple(pod)):
                     replica = self.replicas[pod]
                     self._refresh_replica(pod)
-                    changes.replicas.setdefault(pod, Change(replica, self.replicas[pod]))
+                    changes.replicas.setdefault(pod, Alteration(replica, self.replicas[pod]))
                 case ("agent", str(node)):
                     self.hearing.look(node, self.monotonic, changes)
                 case ("hub",):

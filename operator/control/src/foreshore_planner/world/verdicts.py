@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from foreshore_planner import containment, health, snapshot
 from foreshore_planner.world.changes import Changes
-from foreshore_planner.world.seen import Seen
+from foreshore_planner.world.seen import KeptView
 
 
 @dataclass(slots=True)
@@ -33,12 +33,12 @@ class Verdicts:
         self._dark: set[str] = set()
         self._is_fleet_held = False
 
-    def health(self, kept: Seen) -> health.Health:
+    def health(self, kept: KeptView) -> health.Health:
         """Return the verdicts as they stand."""
         held = frozenset(kept.nodes_of if self._is_fleet_held else self._alone)
         return health.Health(self._nodes, held, self._is_fleet_held)
 
-    def judge(self, kept: Seen, seen: snapshot.Snapshot, changes: Changes) -> Turned:
+    def judge(self, kept: KeptView, seen: snapshot.Snapshot, changes: Changes) -> Turned:
         """Judge what changed."""
         turned = Turned()
         sites, strays = _touched(kept, changes)
@@ -78,7 +78,7 @@ class Verdicts:
                 self._nodes[name] = assessment
                 turned.nodes.add(name)
 
-    def _note_silence(self, kept: Seen, site: str, turned: Turned) -> None:
+    def _note_silence(self, kept: KeptView, site: str, turned: Turned) -> None:
         silences = health.silences_of(kept.nodes_of.get(site, ()))
         is_alone = site in health.held_sites({site: silences}) if silences else False
         if is_alone != (site in self._alone):
@@ -86,7 +86,7 @@ class Verdicts:
         _keep(self._alone, site, is_member=is_alone)
         _keep(self._dark, site, is_member=bool(silences) and None not in silences)
 
-    def _is_dark(self, kept: Seen, seen: snapshot.Snapshot) -> bool:
+    def _is_dark(self, kept: KeptView, seen: snapshot.Snapshot) -> bool:
         """Whether all is held; ages of silence are made true where that may be.
 
         Below the number of sites that it takes nobody needs to know for how long any is silent.
@@ -105,7 +105,7 @@ class Verdicts:
         return health.is_fleet_dark(silences.values(), is_heard=is_heard)
 
 
-def _touched(kept: Seen, changes: Changes) -> tuple[set[str], set[str]]:
+def _touched(kept: KeptView, changes: Changes) -> tuple[set[str], set[str]]:
     """Return the sites to judge anew, and the nodes of none."""
     nodes = [node for change in changes.nodes.values() for node in change if node is not None]
     nodes += [kept.nodes[name] for name in changes.agents if name in kept.nodes]
