@@ -108,7 +108,7 @@ def main() -> int:
     }
     if chosen.json:
         rows = [{**dataclasses.asdict(row), "verdict": row.verdict} for row in figures]
-        print(json.dumps({**head, "figures": rows}, indent=1))
+        print(json.dumps({**head, "figures": rows}, indent=1, ensure_ascii=False))
     else:
         print("\n".join([*(f"{key}: {value}" for key, value in head.items()), "",
                          *ledger.shown(figures)]))  # fmt: skip
