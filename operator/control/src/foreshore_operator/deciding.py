@@ -217,12 +217,12 @@ class Decider:
             self._tier = tier
         return tier
 
-    def _heard(self) -> delta.Heard | None:
+    def _heard(self) -> delta.HubStatement | None:
         fleet, age = self.hub.evidence() if self.hub is not None else (None, 0.0)
         if fleet is self._fleet:
             return None
         self._fleet = fleet
-        return delta.Heard(fleet, age)
+        return delta.HubStatement(fleet, age)
 
     async def _compare(self, seen: snapshot.Snapshot, of_fold: Comparison) -> None:
         """Decide the same anew, by the reference."""
