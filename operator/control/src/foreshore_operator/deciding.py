@@ -46,8 +46,8 @@ SHOWN: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """What was decided, as far as it is written, in a form that can be compared."""
+class DecidedNames:
+    """The names of all that was decided, as far as it is written: two of them can be compared."""
 
     pods: frozenset[tuple[str, str]]
     grants: frozenset[tuple[str, str, str]]
@@ -57,7 +57,7 @@ class Comparison:
     @classmethod
     def of(
         cls, made: planning.Plan | delta.PlanDelta, plans: Iterable[case.PlacementPlan]
-    ) -> Comparison:
+    ) -> DecidedNames:
         """Take it from a plan, whole or not, and from every placement that is planned."""
         return cls(
             pods=frozenset((pod.namespace, pod.name) for plan in plans for pod in plan.pods),
@@ -69,7 +69,7 @@ class Comparison:
             retired=frozenset((removal.namespace, removal.name) for removal in made.retired),
         )
 
-    def differences(self, other: Comparison) -> frozenset[tuple[str, tuple[str, ...]]]:
+    def differences(self, other: DecidedNames) -> frozenset[tuple[str, tuple[str, ...]]]:
         """Return what only one of two has, by kind."""
         return frozenset(
             (field_.name, key)
@@ -126,7 +126,7 @@ class Decider:
         change, seen = await self._change()
         made = await asyncio.to_thread(fold.fold, self._world, change)
         if seen is not None:
-            of_fold = Comparison.of(made, tuple(self._world.placements.shown.values()))
+            of_fold = DecidedNames.of(made, tuple(self._world.placements.shown.values()))
             self._comparing = asyncio.create_task(
                 self._compare(seen, of_fold), name="comparing with the reference"
             )
@@ -224,7 +224,7 @@ class Decider:
         self._fleet = fleet
         return delta.HubStatement(fleet, age)
 
-    async def _compare(self, seen: snapshot.Snapshot, of_fold: Comparison) -> None:
+    async def _compare(self, seen: snapshot.Snapshot, of_fold: DecidedNames) -> None:
         """Decide the same anew, by the reference."""
         try:
             made = await asyncio.to_thread(planning.plan, seen)
@@ -232,10 +232,10 @@ class Decider:
             log.exception("the reference of the planner failed")
             self.on_difference("Reference", 1)
             return
-        wanted = Comparison.of(made, made.placements)
-        found = of_fold.differences(wanted)
-        again, self._suspected = found & self._suspected, found
-        if found and not again:
+        wanted = DecidedNames.of(made, made.placements)
+        differing = of_fold.differences(wanted)
+        again, self._suspected = differing & self._suspected, differing
+        if differing and not again:
             self._compare_at = min(self._compare_at, self.clock() + CONFIRMED_AFTER)
         if again:
             self._mend(again)
