@@ -114,6 +114,37 @@ async def test_the_same_write_is_not_repeated_before_the_watch_brings_it_back(
     assert len(recorder.calls) == 1
 
 
+def since(time: str, status: str = "True") -> api.Json:
+    condition = {"type": "Ready", "status": status, "lastTransitionTime": time}
+    return {
+        "metadata": {"namespace": "hq", "name": "room-301"},
+        "status": {"conditions": [condition]},
+    }
+
+
+async def test_two_statuses_that_differ_in_when_they_were_made_do_not_chase_each_other(
+    recorder: Recorder, writer: apply.Writer
+) -> None:
+    """Each was written over the other every two seconds, for ever."""
+
+    async def say(document: api.Json, cached: api.Json | None) -> apply.WriteResult:
+        return await writer.apply(
+            kinds.of(v1alpha1.Device),
+            document,
+            manager="foreshore-lifecycle",
+            owns=("status.conditions",),
+            cached=cached,
+            subresource="status",
+        )
+
+    early, late = since("2026-03-01T10:00:00Z"), since("2026-03-01T10:00:03Z")
+    assert await say(early, since("2026-03-01T09:00:00Z", "False")) is apply.WriteResult.WRITTEN
+    assert await say(late, since("2026-03-01T09:00:00Z", "False")) is apply.WriteResult.SETTLING
+    assert await say(late, early) is apply.WriteResult.UNCHANGED
+    assert len(recorder.calls) == 1
+    assert await say(since("2026-03-01T10:00:09Z", "False"), late) is apply.WriteResult.WRITTEN
+
+
 async def test_nothing_is_written_without_the_lease(
     writer: apply.Writer, recorder: Recorder, leader: Leader
 ) -> None:

@@ -25,6 +25,9 @@ from foreshore_kube.kinds import ResourceKind
 
 log = logging.getLogger(__name__)
 
+TRANSITION = "lastTransitionTime"
+"""Of a condition: when its status changed, as far as whoever made it could see."""
+
 SETTLING = 5.0
 """Seconds in which our own write may not have come back through the watch yet."""
 
@@ -130,7 +133,7 @@ class Writer:
         """
         if cached is not None and is_same(document, cached, owns):
             return self._tell(kind, WriteResult.UNCHANGED)
-        body = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+        body = orjson.dumps(_comparable(document), option=orjson.OPT_SORT_KEYS)
         key = (kind.plural, *_names(document), manager, subresource)
         at, last = self._recent.get(key, (-SETTLING, b""))
         if body == last and self.clock() - at < SETTLING:
@@ -253,7 +256,9 @@ class Writer:
 def is_same(desired: Mapping[str, Any], cached: Mapping[str, Any], owns: tuple[str, ...]) -> bool:
     """Whether the cached object holds exactly what is desired at the owned paths.
 
-    Who wrote it last is never a difference, or a new leader would write all statuses again.
+    Who wrote it last is never a difference, or a new leader would write all statuses again. Nor is
+    when a condition changed: two statuses that were made before either came back by the watch would
+    else replace each other for ever.
     """
     compared = (path for path in owns if path != epochs.OF_STATUS)
     return all(
@@ -271,7 +276,7 @@ def _at(document: Mapping[str, Any], path: str) -> Any:
 def _comparable(value: Any) -> Any:
     """The value without its absent parts; maps in a list have no order (they are list-maps)."""
     if isinstance(value, Mapping):
-        parts = {key: _comparable(part) for key, part in value.items()}
+        parts = {key: _comparable(part) for key, part in value.items() if key != TRANSITION}
         return {key: part for key, part in parts.items() if part not in (None, {}, [])} or None
     if isinstance(value, list | tuple):
         items = [_comparable(item) for item in value]

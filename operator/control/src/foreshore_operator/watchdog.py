@@ -12,6 +12,7 @@ time that the loop's thread has used meanwhile.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import sys
 import threading
@@ -110,9 +111,9 @@ class Watchdog:
         """Note what the loop's thread is doing, once for each heartbeat that is overdue."""
         noted = 0.0
         while not self._ended.wait(self._period):
-            due = self._due
-            if due == noted or self._clock() - due < self._stall * 0.6:
-                continue
+            due, now = self._due, self._clock()
+            if due == noted or now - due < self._stall * 0.6 or now - self._logged_at < QUIET:
+                continue  # nothing is late, or it would only be counted
             frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001 (documented use)
             if frame is not None and due == self._due:
                 self._seen, noted = described(frame), due
@@ -121,7 +122,8 @@ class Watchdog:
 
 def described(frame: FrameType) -> str:
     """The innermost calls of a thread, outermost of them first."""
-    calls = traceback.extract_stack(frame, limit=DEPTH)
+    frames = itertools.islice(traceback.walk_stack(frame), DEPTH)
+    calls = reversed(traceback.StackSummary.extract(frames, lookup_lines=False))
     return " > ".join(f"{call.name} ({_short(call.filename)}:{call.lineno})" for call in calls)
 
 
