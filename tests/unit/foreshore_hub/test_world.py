@@ -262,3 +262,18 @@ def test_a_node_that_changes_its_site_touches_its_peers_of_both(
 
 def test_another_label_of_a_node_touches_it_alone() -> None:
     assert world.touched(node_change("hq", "hq", zone="west")).nodes == {"edge-1"}
+
+
+def test_a_namespace_is_read_once_for_all_its_nodes_until_something_changes() -> None:
+    """Each of a thousand nodes copied and sorted ten thousand devices."""
+    revision = [1]
+    mirrors: dict[type[meta.Resource], dict[informer.ObjectKey, meta.Resource]] = {
+        kind: {} for kind in world.KINDS
+    }
+    hub_world = world.World({}, mirrors, {}, "foreshore-agent", lambda: revision[0])
+    before = hub_world.resources("hq")
+    assert hub_world.resources("hq") is before
+    site = resources.site()
+    mirrors[v1alpha1.Site][informer.ObjectKey("hq", site.name)] = site
+    revision[0] += 1
+    assert [one.name for one in hub_world.resources("hq").sites] == [site.name]

@@ -33,6 +33,8 @@ class Observing:
         agent_account: str,
     ) -> None:
         self._on_touched: Final = on_touched
+        self._revision = 0
+        """Of all mirrors together."""
         self._agent_namespace: Final = agent_namespace
         self._pods: Final = informer.Informer(
             kube,
@@ -54,10 +56,12 @@ class Observing:
             {kind: kind_informer.store for kind, kind_informer in self._resources.items()},
             self._pods.store,
             agent_account,
+            lambda: self._revision,
         )
 
     def _note(self, change: informer.ObjectChange[Any]) -> None:
         """Say what a change touches; where that cannot be told, everything is looked at again."""
+        self._revision += 1
         try:
             touched = world.touched(change)
         except Exception:

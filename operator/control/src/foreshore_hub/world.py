@@ -107,11 +107,20 @@ class World:
         mirrors: Mapping[type[meta.Resource], Mapping[informer.ObjectKey, meta.Resource]],
         pods: Mapping[informer.ObjectKey, AgentPod],
         agent_account: str,
+        revision: Callable[[], int] | None = None,
     ) -> None:
+        """Look at mirrors.
+
+        `revision` grows whenever a mirror changes; without it nothing is kept from question to
+        question.
+        """
         self._nodes: Final = nodes
         self._pods: Final = pods
         self._agent_account: Final = agent_account
         self._mirrors: Final = mirrors
+        self._revision: Final = revision
+        self._kept: dict[str, tuple[int, assignment.Resources]] = {}
+        """By namespace: its resources at a revision, the same for all of its nodes."""
         self.is_synced = False
         """Whether every mirror was filled at least once; set by `observe`."""
 
@@ -121,6 +130,16 @@ class World:
 
     def resources(self, namespace: str) -> assignment.Resources:
         """Return the resources of a namespace, and the sites of all: site names are unique."""
+        if self._revision is None:
+            return self._resources(namespace)
+        revision = self._revision()
+        kept = self._kept.get(namespace)
+        if kept is None or kept[0] != revision:
+            self._kept = {name: old for name, old in self._kept.items() if old[0] == revision}
+            kept = self._kept[namespace] = (revision, self._resources(namespace))
+        return kept[1]
+
+    def _resources(self, namespace: str) -> assignment.Resources:
         resources: list[meta.Resource] = list(self._mirrors[v1alpha1.Site].values())
         for kind in KINDS[1:]:
             mirror = self._mirrors[kind]

@@ -1,6 +1,6 @@
 """The devices of a site that an agent can reach, or that its policies read, with their profiles."""
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from foreshore_api import conditions, scalars, v1alpha1
 from foreshore_api import resources as contract
@@ -39,10 +39,8 @@ def read_only(
     return _resolved_all(read, resources, snapshot.LocalStatuses(), last)
 
 
-def _of_site(resources: snapshot.Resources, site: v1alpha1.Site) -> Iterator[v1alpha1.Device]:
-    for device in resources.devices:
-        if (device.namespace, device.spec.site) == (site.namespace, site.name):
-            yield device
+def _of_site(resources: snapshot.Resources, site: v1alpha1.Site) -> Iterable[v1alpha1.Device]:
+    return resources.devices_at.get((site.namespace, site.name), ())
 
 
 def _resolved_all(

@@ -104,15 +104,7 @@ def _endpoints(
     """
     if given is not None:
         return given.endpoints.get((policy.namespace, policy.name), ())
-    placement = next(
-        (
-            placement
-            for placement in resources.placements
-            if placement.namespace == policy.namespace
-            and (placement.spec.policy_ref.name, placement.spec.site) == (policy.name, site.name)
-        ),
-        None,
-    )
+    placement = resources.placements_at.get((policy.namespace, policy.name, site.name))
     if placement is None:
         return ()
     ready = (

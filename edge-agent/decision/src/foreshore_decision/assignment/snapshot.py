@@ -1,6 +1,7 @@
 """The resources that assignments are compiled from, and what stands beside them."""
 
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -11,7 +12,7 @@ Name = tuple[str, str]
 """Namespace and name."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Resources:
     """The resources of every kind, as one snapshot."""
 
@@ -22,6 +23,19 @@ class Resources:
     versions: tuple[v1alpha1.ModelVersion, ...] = ()
     policies: tuple[v1alpha1.DecisionPolicy, ...] = ()
     placements: tuple[v1alpha1.InferencePlacement, ...] = ()
+
+    @functools.cached_property
+    def devices_at(self) -> Mapping[Name, tuple[v1alpha1.Device, ...]]:
+        """Devices by (namespace, site), in order of name: one snapshot serves many nodes."""
+        return _grouped(self.devices, lambda device: (device.namespace, device.spec.site))
+
+    @functools.cached_property
+    def placements_at(self) -> Mapping[tuple[str, str, str], v1alpha1.InferencePlacement]:
+        """Placements by (namespace, policy, site)."""
+        return {
+            (placement.namespace, placement.spec.policy_ref.name, placement.spec.site): placement
+            for placement in reversed(self.placements)
+        }
 
     @classmethod
     def of(cls, resources: Iterable[meta.Resource]) -> "Resources":
@@ -39,6 +53,13 @@ class Resources:
 
 
 T = TypeVar("T", bound=meta.Resource)
+
+
+def _grouped(resources: Iterable[T], by: Callable[[T], Name]) -> Mapping[Name, tuple[T, ...]]:
+    groups: dict[Name, list[T]] = {}
+    for resource in resources:
+        groups.setdefault(by(resource), []).append(resource)
+    return {name: tuple(members) for name, members in groups.items()}
 
 
 def _of_kind(kind: type[T], resources: Iterable[meta.Resource]) -> tuple[T, ...]:
