@@ -154,7 +154,7 @@ async def test_metrics_and_readiness_are_served(
         status, body = await asyncio.to_thread(get, "/metrics")
         assert status == 200
         assert 'foreshore_decisions_total{policy="hq/ventilate-when-occupied"' in body
-        assert 'foreshore_decision_stage_seconds_bucket{le="+Inf"' in body
+        assert 'foreshore_decision_stage_seconds_bucket{class="",le="+Inf",' in body
         assert "foreshore_broker_connected 1.0" in body
         assert "foreshore_broker_denied 0.0" in body
         assert "foreshore_devices_held 1.0" in body
