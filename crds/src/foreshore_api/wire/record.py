@@ -73,7 +73,11 @@ MAXIMUM_BYTES: Final = 65536
 
 Fact = Scalar | None
 FactRow = Annotated[tuple[Fact, ...], Field(max_length=ITEMS, fail_fast=True)]
-FactRows = Annotated[tuple[Fact | FactRow, ...], Field(max_length=ITEMS, fail_fast=True)]
+FactEntry = Annotated[dict[document.Code, Fact], Field(max_length=ITEMS)]
+"""One of a list of things with names, such as a time for which a window was listened to."""
+FactRows = Annotated[
+    tuple[Fact | FactRow | FactEntry, ...], Field(max_length=ITEMS, fail_fast=True)
+]
 FactMap = Annotated[dict[document.Code, Fact | FactRows], Field(max_length=ITEMS)]
 Facts = Annotated[
     dict[

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from builders import engine_rig, neighbours, room
@@ -315,8 +315,18 @@ STEPS = st.lists(
 )
 
 
+GAP: list[tuple[str, Any]] = [
+    ("window", {"open": False}),
+    ("wait", 1.0),
+    ("wait", 5.0),
+    ("room", {"light": 400.0, "co2": 900.0, "temperature": 21.0, "airflow": 300.0}),
+]
+"""A window that was not listened to all the time: no record of it could be read again."""
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(STEPS, st.sampled_from(["Skip", "LastGood", "Default"]), st.booleans(), st.booleans())
+@example(GAP, "Skip", False, True)
 def test_every_record_that_reads_another_device_replays_to_itself(
     steps: list[tuple[str, Any]], on_invalid: str, is_full: bool, is_windowed: bool
 ) -> None:
