@@ -99,16 +99,13 @@ class _Lines:
         if agent is None:
             self._short(wire.AgentUpdate(node=node, is_dropped=True))
             return
-        age = max(0.0, self._now - agent.at)
-        with_figures = agent.figures_revision > self._since
-        if not with_figures and agent.facts_revision <= self._since:
-            self._short(wire.AgentUpdate(node=node, age_seconds=age))
-            return
+        # Whole, also where it only became late: a reader of a part of the changes names the revision
+        # of that part, and facts from before it may still be among what is left.
         update = {
             "node": node,
-            "ageSeconds": age,
-            "hasFigures": with_figures,
-            "facts": orjson.Fragment(agent.body(with_figures=with_figures)),
+            "ageSeconds": max(0.0, self._now - agent.at),
+            "hasFigures": True,
+            "facts": orjson.Fragment(agent.body()),
         }
         self._write(orjson.dumps({"agents": [update]}))
 

@@ -9,7 +9,7 @@ import asyncio
 import uuid
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from foreshore_api.wire import evidence as wire
@@ -37,10 +37,10 @@ class ReportingAgent:
     at: float
     passed_on: report.Report
     figures_due: float
-    facts_revision: int = 0
-    figures_revision: int = 0
-    encoded: dict[bool, bytes] = field(default_factory=dict)
-    """`passed_on` as bytes, with figures and without."""
+    is_passed_on: bool = False
+    """Whether anything of it was passed on yet."""
+    encoded: bytes = b""
+    """`passed_on` as bytes, written once."""
 
     def is_due(self, now: float) -> bool:
         """Whether figures are to be passed on: it is their turn, or other things are measured."""
@@ -50,14 +50,10 @@ class ReportingAgent:
         )
         return has_other_lines or now >= self.figures_due
 
-    def body(self, *, with_figures: bool) -> bytes:
-        """Return what is passed on as bytes, written once."""
-        if with_figures not in self.encoded:
-            facts = self.passed_on
-            if not with_figures:
-                facts = facts.model_copy(update={"stages": (), "probes": ()})
-            self.encoded[with_figures] = facts.encode()
-        return self.encoded[with_figures]
+    def body(self) -> bytes:
+        """Return what is passed on as bytes."""
+        self.encoded = self.encoded or self.passed_on.encode()
+        return self.encoded
 
 
 class FleetEvidence:
@@ -220,21 +216,20 @@ class FleetEvidence:
     def _pass_on(self, agent: ReportingAgent, what: news.ReportNews, now: float) -> None:
         """Note what readers have not heard; figures that are not due wait for their turn."""
         facts = agent.newest
-        has_figures = agent.facts_revision == 0 or (
+        has_figures = not agent.is_passed_on or (
             agent.is_due(now) and news.has_other_figures(agent.passed_on, facts)
         )
         if what is news.ReportNews.NOTHING and not has_figures:
             return
         revision = self.log.note(facts.node)
-        agent.facts_revision = revision
+        agent.is_passed_on = True
         if has_figures:
-            agent.figures_revision = revision
             agent.figures_due = now + FIGURES_SECONDS * _spread(facts.node)
         else:
             kept = {"stages": agent.passed_on.stages, "probes": agent.passed_on.probes}
             facts = facts.model_copy(update=kept)
         agent.passed_on = facts
-        agent.encoded.clear()
+        agent.encoded = b""
         if what is news.ReportNews.URGENT:
             self._hurry(revision)
 
