@@ -99,8 +99,8 @@ class _Lines:
         if agent is None:
             self._short(wire.AgentUpdate(node=node, is_dropped=True))
             return
-        # Whole, also where it only became late: a reader of a part of the changes names the revision
-        # of that part, and facts from before it may still be among what is left.
+        # Whole, also where it only became late: a reader of a part of the changes names the
+        # revision of that part, and facts from before it may be among what is left.
         update = {
             "node": node,
             "ageSeconds": max(0.0, self._now - agent.at),
