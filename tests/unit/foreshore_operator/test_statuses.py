@@ -158,6 +158,17 @@ async def test_figures_alone_wait_for_their_minute_and_come_then(rig: Rig) -> No
     assert due.wait == 0.0
 
 
+async def test_figures_of_a_large_fleet_are_so_many_writes_a_second_and_no_more(rig: Rig) -> None:
+    """Ten thousand placements wrote theirs each minute: 167 writes a second."""
+    for number in range(10_000):
+        rig.statuses._note_figures(("InferencePlacement", "hq", f"p{number}"))
+    rig.cache(of_placement())
+    await rig.statuses.write(of_placement("21ms"))
+    due = rig.statuses.judge(of_placement("22ms"), 0.0)
+    assert due is not None
+    assert due.wait == pytest.approx(10_000 / statuses.FIGURES_A_SECOND, rel=0.01)
+
+
 async def test_a_transition_of_a_placement_does_not_wait_for_its_figures(rig: Rig) -> None:
     rig.cache(of_placement())
     await rig.statuses.write(of_placement("21ms"))

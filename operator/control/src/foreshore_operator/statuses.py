@@ -21,7 +21,11 @@ PLACEMENT: Final = "foreshore-placement"
 LIFECYCLE: Final = "foreshore-lifecycle"
 """Field manager of every status but where another concern is named."""
 FIGURES_PERIOD: Final = 60.0
-"""Seconds between two writes of measured figures of one placement."""
+"""Seconds between two writes of measured figures of one placement, in a fleet of few."""
+FIGURES_A_SECOND: Final = 10.0
+"""Writes of figures a second at most, of all placements: in a large fleet each waits longer."""
+FIGURES_LONGEST: Final = 3600.0
+"""Seconds that figures wait at most, in however large a fleet."""
 FIRST_WAITS: Final = 3.0
 """Seconds for which a Device's first status waits for a grant: what it names may still be on its
 way to the API server, and the grant would make the first status a wrong one at once."""
@@ -93,13 +97,19 @@ class Statuses:
         document = queued.status.document()
         if manifests.without_figures(document) != manifests.without_figures(before):
             return 0.0
-        return max(0.0, FIGURES_PERIOD - (self.clock() - last))
+        return max(0.0, self.period - (self.clock() - last))
+
+    @property
+    def period(self) -> float:
+        """Seconds between two writes of figures of one placement."""
+        spread = len(self._figures_written) / FIGURES_A_SECOND
+        return min(max(FIGURES_PERIOD, spread), FIGURES_LONGEST)
 
     def _note_figures(self, key: status_queue.ObjectName) -> None:
         """Remember when figures were written; older moments than a period are of no use."""
         now = self.clock()
         if len(self._figures_written) >= FIGURES_KEPT:
-            old = [at for at, when in self._figures_written.items() if now - when > FIGURES_PERIOD]
+            old = [at for at, when in self._figures_written.items() if now - when > self.period]
             for placement in old:
                 del self._figures_written[placement]
         self._figures_written[key] = now
