@@ -103,4 +103,15 @@ def test_no_write_of_a_term_in_force_was_refused(pair: operator_pair.Pair) -> No
     """After all that: the policies were in force, and stood in no leader's way."""
     assert pair.writes(pair.leader().name, 0.0)
     for name in operator_pair.NAMES:
-        assert not pair.refused(name, 0.0)
+        for late in pair.refused(name, 0.0):
+            assert is_over(pair, name, late.received), late
+
+
+def is_over(pair: operator_pair.Pair, name: str, at: float) -> bool:
+    """Whether another had written since an operator wrote last: it was paused while it wrote."""
+
+    def latest(of: str) -> float:
+        written = (write for write in pair.writes(of, 0.0, at) if write.code < 400)
+        return max((write.received for write in written), default=0.0)
+
+    return max(latest(other) for other in operator_pair.NAMES if other != name) > latest(name)
