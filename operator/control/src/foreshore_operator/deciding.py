@@ -15,9 +15,9 @@ import dataclasses
 import datetime
 import logging
 import time
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final
 
 from foreshore_api import meta, v1alpha1
 from foreshore_operator import changes, compiling, measure, observe, store
@@ -29,9 +29,6 @@ from foreshore_planner.world import delta, fold
 log = logging.getLogger(__name__)
 
 Defect = containment.Defect
-
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
 
 COMPARED_EVERY: Final = 300.0
 """Seconds between two comparisons with the reference."""
@@ -192,7 +189,7 @@ class Decider:
         objects: dict[str, dict[named.Key, meta.Resource | None]] = {}
         for (kind, key), resource in taken.resources.items():
             objects.setdefault(kind, {})[key.namespace, key.name] = resource
-        compiled, self._compiled = differences(self._compiled, answers), answers
+        compiled, self._compiled = delta.changed(self._compiled, answers), answers
         refused, before = dict(self.refusals), self._refused
         self._refused = refused
         return delta.Delta(
@@ -202,7 +199,7 @@ class Decider:
             nodes={name: _without_renewals(node) for name, node in taken.nodes.items()},
             replicas={(key.namespace, key.name): pod for key, pod in taken.replicas.items()},
             parts={(key.namespace, key.name): part for key, part in taken.parts.items()},
-            refusals=differences(before, refused),
+            refusals=delta.changed(before, refused),
             compiled=compiled,
             heard=self._heard(),
             serving_image=self.serving_image,
@@ -250,12 +247,6 @@ class Decider:
                       ", ".join(keys[:SHOWN]))  # fmt: skip
         self._suspected = frozenset()
         self._is_wrong = True
-
-
-def differences(before: Mapping[K, V], after: Mapping[K, V]) -> dict[K, V | None]:
-    """Return what is new or other than before, and None for what is gone."""
-    gone: dict[K, V | None] = dict.fromkeys(before.keys() - after.keys())
-    return gone | {key: value for key, value in after.items() if before.get(key) != value}
 
 
 def _without_renewals(node: snapshot.Node | None) -> snapshot.Node | None:

@@ -215,7 +215,6 @@ def _histories(
     chosen: settings.OperatorSettings, parts: Operator, stack: contextlib.AsyncExitStack
 ) -> tuple[keeping.History, ...]:
     """The sources of priors, nearest first; the client of Prometheus costs who has none nothing."""
-    count = parts.metrics.history.labels
     decider = parts.passes.decider
     sources: list[tuple[str, source.LatencySource]] = [
         ("Hub", hub_history.HubHistory(decider.observed))
@@ -230,14 +229,12 @@ def _histories(
         )
         stack.callback(client.close)
         sources.append(("Prometheus", client))
-    kept = tuple(
-        keeping.History(
-            asked,
-            name,
-            count=lambda outcome, name=name: count(name, outcome).inc(),  # type: ignore[misc]
-        )
-        for name, asked in sources
-    )
+
+    def kept_of(name: str, asked: source.LatencySource) -> keeping.History:
+        count = parts.metrics.history.labels
+        return keeping.History(asked, name, count=lambda outcome: count(name, outcome).inc())
+
+    kept = tuple(kept_of(name, asked) for name, asked in sources)
     decider.prior = keeping.Histories(*kept).priors
     return kept
 

@@ -108,12 +108,12 @@ def between(before: snapshot.Snapshot | None, after: snapshot.Snapshot) -> Delta
     return Delta(
         now=after.now,
         monotonic=after.monotonic,
-        objects={kind: _changed(old[kind], present) for kind, present in objects(after).items()},
-        nodes=_changed(nodes, after.index.nodes),
-        replicas=_changed(pods, after.index.replicas),
-        parts=_changed(_parts(before), _parts(after)),
-        refusals=_changed(before.refusals, after.refusals),
-        compiled=_changed(before.compiled, after.compiled),
+        objects={kind: changed(old[kind], present) for kind, present in objects(after).items()},
+        nodes=changed(nodes, after.index.nodes),
+        replicas=changed(pods, after.index.replicas),
+        parts=changed(_parts(before), _parts(after)),
+        refusals=changed(before.refusals, after.refusals),
+        compiled=changed(before.compiled, after.compiled),
         heard=HubStatement(after.fleet, after.fleet_age) if is_heard else None,
         serving_image=after.serving_image,
         priors=after.priors if after.priors is not before.priors else None,
@@ -135,7 +135,7 @@ def _parts(seen: snapshot.Snapshot) -> Mapping[named.Key, snapshot.ProductPod]:
     return {(part.namespace, part.name): part for part in seen.parts}
 
 
-def _changed(before: Mapping[K, V], after: Mapping[K, V]) -> dict[K, V | None]:
+def changed(before: Mapping[K, V], after: Mapping[K, V]) -> dict[K, V | None]:
     """Return what is new or other than before, and None for what is gone."""
     gone: dict[K, V | None] = dict.fromkeys(before.keys() - after.keys())
     fresh = {

@@ -53,8 +53,3 @@ class Rounds:
             self._owed -= 1.0
             self._idle -= 1.0
         return taken
-
-    @property
-    def is_pressed(self) -> bool:
-        """Whether somebody waits for a look because of new figures."""
-        return bool(self._fresh)
