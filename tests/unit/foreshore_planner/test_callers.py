@@ -144,7 +144,38 @@ def test_a_slow_replica_goes_nowhere_that_is_predicted_too_slow_as_well() -> Non
         for one in seen.fleet.agents
     ]
     stuck = dataclasses.replace(seen, fleet=build.fleet(agents))
-    assert build.where(planning.plan(stuck)) == {"r0": "edge-1"}
+    made = planning.plan(stuck)
+    assert build.where(made) == {"r0": "edge-1"}
+    degraded = build.message(made, "InferencePlacement", "ventilate.hq", "Degraded")
+    assert "it stays: no other node" in degraded
+
+
+def test_one_late_echo_rules_out_no_node_that_mostly_answers_in_time() -> None:
+    """The trap: its tail did, for minutes after it had booted, so that a slow replica stayed."""
+    seen = told(build.settle(build.world()), slow(20.0))
+    assert seen.fleet is not None
+    booted = histogram.Histogram.of([0.25] + [0.001] * 9)
+    others = tuple(
+        probe.model_copy(update={"histogram": booted}) for probe in build.probes(edge_2=1, edge_3=1)
+    )
+    agents = [
+        agent.model_copy(update={"report": agent.report.model_copy(update={"probes": others})})
+        for agent in seen.fleet.agents
+    ]
+    echoed = dataclasses.replace(seen, fleet=build.fleet(agents))
+    made = planning.plan(echoed)
+    assert build.where(made) == {"r0": "edge-2"}
+    assert made.placements[0].moves[0].cause == "TooSlow"
+
+
+def test_the_agent_beside_a_standby_does_not_vouch_for_it() -> None:
+    """The trap: it reaches it whatever its link is like, and who would turn to it does not."""
+    settled = build.settle(build.world(policies=(TWO,)))
+    calls = ("edge-1", build.endpoint("r0", "edge-1", good=9))
+    tried = ("edge-1", build.endpoint("r1", "edge-2", bad_for_seconds=70.0, reason="Late"))
+    made = planning.plan(told(settled, calls, tried))
+    assert build.where(made) == {"r0": "edge-1", "r1": "edge-3"}
+    assert made.placements[0].moves[0].cause == "TooSlow"
 
 
 BRISK = build.policy(inference={"timeout": "40ms"})

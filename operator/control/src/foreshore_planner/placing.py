@@ -69,7 +69,7 @@ def case_of(stock: supply.Supply, policy: binding.BoundPolicy, site: str) -> cas
     demand = stock.demand(policy, version, site)
     evidence = latency.gather(*policy.key, reports, seen.priors)
     views, counted = stock.views(demand, evidence, _holders(replicas, before))
-    endpoints = [line for _, line in reports.endpoints(policy.key)]
+    endpoints = reports.endpoints(policy.key)
     return case.Case(
         seen=seen,
         verdicts=stock.verdicts,
@@ -84,7 +84,7 @@ def case_of(stock: supply.Supply, policy: binding.BoundPolicy, site: str) -> cas
         replicas=replicas,
         template=template,
         complaints=callers.complaints(endpoints),
-        providers=callers.providers(endpoints),
+        providers=callers.providers(line for _, line in endpoints),
         agents=in_agents.of(seen, stock.verdicts, stock.bound, policy, site),
     )
 

@@ -151,7 +151,7 @@ def _findings(
         shares_domain=len(set(domains)) < len(domains),
         trouble=_trouble(case, occupants),
         progress=_progress(occupants),
-        complaint=_complaint(case, occupants),
+        complaint=_complaint(case, occupants, is_waiting=waiting is not None),
         refusal=_refusal(occupants),
     )
 
@@ -217,15 +217,30 @@ def _way_out(old: str, slots: int) -> str:
     return f"{ways}, or delete pod {old} to let it go first: nothing infers until the new one does"
 
 
-def _complaint(case: Case, occupants: Occupants) -> Trouble | None:
+def _complaint(case: Case, occupants: Occupants, *, is_waiting: bool) -> Trouble | None:
     """Return what agents hold against a replica that serves, of the first slot they call bad."""
     for slot, occupant in sorted(occupants.items()):
         blame = case.complaints.get((slot, occupant.node))
         if blame is not None and blame.seconds >= callers.DEMOTED_AFTER and occupant.is_ready:
             what = "are late" if blame.is_slow else "fail"
             message = f"{slot} on {occupant.node}: agents' calls {what} ({blame.reason})"
+            if not is_waiting and _is_stuck(blame, occupant):
+                message += f"; it stays: {NO_BETTER_NODE}"
             return Trouble(conditions.Reason.ENDPOINT_BAD, message)
     return None
+
+
+NO_BETTER_NODE = (
+    "no other node with room is predicted to answer in time, or it left them in trouble within the"
+    " hour"
+)
+
+
+def _is_stuck(blame: callers.Complaint, occupant: serving.Occupant) -> bool:
+    """Whether a replica has been bad for long enough to be moved, and is not."""
+    pod, is_here = occupant.pod, occupant.intent.node == occupant.node
+    is_known = pod is not None and pod.phase_age >= callers.BAD_AFTER
+    return is_here and is_known and blame.seconds >= callers.BAD_AFTER
 
 
 def _refusal(occupants: Occupants) -> str | None:

@@ -1,12 +1,13 @@
 """What the agents that call a replica say of it.
 
 Who calls can tell: where agents have called a replica lately, the others neither praise nor blame
-it. One that nobody calls is looked after by every agent that has it, and blamed where all of them
-do. A call that is late is as bad as one that fails. Of several callers, one whose calls are good is
-enough to keep a replica where it is.
+it. Of one that nobody calls, such as a standby, those can tell that call the policy's other
+replicas: it is they who would turn to it. Where nobody calls any, it is looked after by every agent
+that has it, and blamed where all of them do. A call that is late is as bad as one that fails. Of
+several callers, one whose calls are good is enough to keep a replica where it is.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from foreshore_api.reasons import inference
@@ -40,25 +41,42 @@ class Complaint:
     """Whether it answers, only too late."""
 
 
-def complaints(endpoints: Iterable[report.EndpointReport]) -> Mapping[Where, Complaint]:
-    """Return the replicas that all who call them hold bad, or all who have them.
+def complaints(
+    endpoints: Iterable[tuple[str, report.EndpointReport]],
+) -> Mapping[Where, Complaint]:
+    """Return the replicas that all hold bad who call them, or would, or else have them.
 
-    `endpoints` is what every agent of the site reports of one policy.
+    `endpoints` is what every agent of the site reports of one policy, each behind the agent's node.
 
     In pods: what an agent runs itself is nobody else's to call (see `in_agents`).
     """
-    says: dict[Where, list[report.EndpointReport]] = {}
-    for endpoint in endpoints:
+    says: dict[Where, dict[str, report.EndpointReport]] = {}
+    calling: set[str] = set()
+    for agent, endpoint in endpoints:
         if not assignment.is_in_agent(endpoint.url):
-            says.setdefault((endpoint.slot, endpoint.node), []).append(endpoint)
+            says.setdefault((endpoint.slot, endpoint.node), {})[agent] = endpoint
+            calling |= {agent} if latency.has_called(endpoint) else set()
     blames: dict[Where, Complaint] = {}
-    for where, every in sorted(says.items()):
-        lines = [line for line in every if latency.has_called(line)] or every
+    for where, by_agent in sorted(says.items()):
+        lines = _who_can_tell(by_agent, calling)
         ages = [age for age in map(bad_for, lines) if age is not None]
         if len(ages) == len(lines):
             reason = min(line.reason or "calls fail" for line in lines)
             blames[where] = Complaint(min(ages), reason, all(_is_slow(line) for line in lines))
     return blames
+
+
+def _who_can_tell(
+    by_agent: Mapping[str, report.EndpointReport], calling: Collection[str]
+) -> list[report.EndpointReport]:
+    """Return what those say of a replica who call it, else who call its siblings, else everybody.
+
+    Not everybody where somebody calls the siblings: the agent beside a standby reaches it over a
+    link that is cut or slow for all others.
+    """
+    every = list(by_agent.values())
+    callers = [line for line in every if latency.has_called(line)]
+    return callers or [line for agent, line in by_agent.items() if agent in calling] or every
 
 
 def providers(endpoints: Iterable[report.EndpointReport]) -> Mapping[str, str]:

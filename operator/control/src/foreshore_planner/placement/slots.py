@@ -154,7 +154,7 @@ def is_comfortable(case: Case, bound: float | None) -> bool:
 
 
 def is_in_time(case: Case, prediction: latency.Prediction) -> bool:
-    """Whether answers are predicted before agents give up waiting; an unknown network is not.
+    """Whether most answers are predicted before agents give up; an unknown network is not.
 
     A model of which nobody said how long it takes is tried where it never ran, rather than left
     where it is known to be late.
