@@ -65,7 +65,7 @@ async def test_nobody_but_an_agent_commands_a_device(world: worlds.World, tmp_pa
 
 def malformed(world: worlds.World) -> int:
     """Messages in the device's own log that were no commands."""
-    lines = (world.folder / "device.jsonl").read_text().splitlines()
+    lines = world.log().read_text().splitlines()
     return sum(json.loads(line)["event"] == "Malformed" for line in lines if line.endswith("}"))
 
 

@@ -66,7 +66,7 @@ class World:
         self.folder = folder
         self.resources = folder / "resources"
         self.credentials = folder / "credentials"
-        self._players: list[subprocess.Popen[bytes]] = []
+        self._players: dict[str, subprocess.Popen[bytes]] = {}
 
     # -- given -------------------------------------------------------------------------------
 
@@ -118,36 +118,47 @@ class World:
             "-n", NAMESPACE, "--type=merge", "-p", patch,
         )  # fmt: skip
 
-    def play(self, *, rate: float = 5.0, rows: tuple[int, int] | None = OCCUPIED) -> Path:
-        """Be the device until the world closes; the path of its own log."""
-        self.installed.broker.credential(self.credentials, DEVICE, f"{SITE}/{DEVICE}")
+    def play(
+        self,
+        *,
+        device: str = DEVICE,
+        site: str = SITE,
+        rate: float = 5.0,
+        rows: tuple[int, int] | None = OCCUPIED,
+    ) -> Path:
+        """Be a device until the world closes; the path of its own log."""
+        self.installed.broker.credential(self.credentials, device, f"{site}/{device}")
         recording = self.folder / "recording.csv"
         lines = (EXAMPLE / "occupancy.csv").read_text().splitlines()
         body = lines[1:] if rows is None else lines[1 + rows[0] : 1 + rows[1]]
         recording.write_text("\n".join([lines[0], *body]) + "\n")
-        log = self.folder / "device.jsonl"
+        log = self.log(device)
         mapped = [part for column in COLUMNS for part in ("--map", column)]
         command = [
             str(Path(sys.executable).with_name("foreshore-agent")), "play",
             "--resources", str(self.resources), "--credentials", str(self.credentials),
-            "--credential", DEVICE, "--device", DEVICE, "--csv", str(recording), *mapped,
+            "--credential", device, "--device", device, "--csv", str(recording), *mapped,
             "--rate", str(rate), "--log", str(log), "--loop",
         ]  # fmt: skip
         with (self.folder / "player.log").open("ab") as output:
             player = subprocess.Popen(command, stdout=output, stderr=output)
-        self._players.append(player)
+        self._players[device] = player
         return log
 
+    def unplug(self, device: str) -> None:
+        """A played device is there no more."""
+        player = self._players.pop(device)
+        player.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            player.wait(10)
+        if player.poll() is None:
+            player.kill()
+            player.wait()
+
     def close(self) -> None:
-        """Stop the device; the cluster belongs to somebody else."""
-        for player in self._players:
-            player.send_signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                player.wait(10)
-            if player.poll() is None:
-                player.kill()
-                player.wait()
-        self._players.clear()
+        """Stop the devices; the cluster belongs to somebody else."""
+        for device in list(self._players):
+            self.unplug(device)
 
     # -- then --------------------------------------------------------------------------------
 
@@ -186,9 +197,13 @@ class World:
         listed = self.cluster.get("decisions.records.foreshore.dev", "-n", NAMESPACE, *chosen)
         return sorted(listed["items"], key=lambda one: str(one["event"]["time"]))
 
-    def obeyed(self) -> list[Obeyed]:
-        """Every line about a command in the device's own log."""
-        log = self.folder / "device.jsonl"
+    def log(self, device: str = DEVICE) -> Path:
+        """Where a played device writes what it hears and does."""
+        return self.folder / f"{device}.jsonl"
+
+    def obeyed(self, device: str = DEVICE) -> list[Obeyed]:
+        """Every line about a command in a device's own log."""
+        log = self.log(device)
         if not log.exists():
             return []
         lines = [json.loads(line) for line in log.read_text().splitlines() if line.endswith("}")]
@@ -216,17 +231,17 @@ class World:
         counts = Counter(one.command for one in self.arrived())
         return {command for command, count in counts.items() if count > 1}
 
-    def taken(self) -> list[Obeyed]:
-        """Commands at the moment that the device took each; that one is Done is no new command."""
+    def taken(self, device: str = DEVICE) -> list[Obeyed]:
+        """Commands at the moment that a device took each; that one is Done is no new command."""
         first: dict[str, Obeyed] = {}
-        for one in self.obeyed():
+        for one in self.obeyed(device):
             if one.result != "Rejected":
                 first.setdefault(one.command, one)
         return list(first.values())
 
-    def commands_since(self, moment: datetime) -> list[Obeyed]:
-        """Commands that the device took after a moment."""
-        return [one for one in self.taken() if one.time > moment]
+    def commands_since(self, moment: datetime, device: str = DEVICE) -> list[Obeyed]:
+        """Commands that a device took after a moment."""
+        return [one for one in self.taken(device) if one.time > moment]
 
     def describe(self) -> str:
         """What the cluster says now, for a story that failed."""
@@ -244,12 +259,12 @@ class World:
 
         process.eventually(holds, what=what, timeout=timeout, interval=0.5)
 
-    def until_deciding(self, timeout: float = 120) -> None:
-        """Wait until the device takes a command that was issued from now on."""
+    def until_deciding(self, timeout: float = 120, *, device: str = DEVICE) -> None:
+        """Wait until a device takes a command that was issued from now on."""
         since = now()
         self.until(
-            lambda: any(one.issued > since for one in self.commands_since(since)),
-            "the device is commanded",
+            lambda: any(one.issued > since for one in self.commands_since(since, device)),
+            f"{device} is commanded",
             timeout,
         )
 

@@ -1,0 +1,117 @@
+"""Two sites: one falls wholly silent and is held, the other is looked after as before."""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import yaml
+
+from e2e import world as worlds
+from harness import cluster
+
+SITE = "annex"
+DEVICE = "annex-1"
+PLACEMENT = f"{worlds.POLICY}.{SITE}"
+
+
+def documents(world: worlds.World) -> list[dict[str, Any]]:
+    """A second site on the same broker, and a device there that the example's policy selects."""
+    (broker,) = (
+        document["spec"]["broker"] for document in world.documents() if document["kind"] == "Site"
+    )
+
+    def resource(kind: str, name: str, spec: dict[str, Any], **metadata: Any) -> dict[str, Any]:
+        return {
+            "apiVersion": "foreshore.dev/v1alpha1",
+            "kind": kind,
+            "metadata": {"name": name, "namespace": worlds.NAMESPACE, **metadata},
+            "spec": spec,
+        }
+
+    device = {"profileRef": {"name": "room-climate"}, "site": SITE}
+    return [
+        resource("Site", SITE, {"broker": broker}),
+        resource("Device", DEVICE, device, labels={"zone": "west"}),
+    ]
+
+
+@pytest.fixture
+def annex(world: worlds.World) -> Iterator[worlds.World]:
+    """The last edge node is a site of its own, with a device that is decided for."""
+    node = world.cluster.edge[-1]
+    file = world.resources / "annex.yaml"
+    file.write_text(yaml.safe_dump_all(documents(world)))
+    world.installed.broker.grant(world.resources)
+    world.cluster.kubectl("apply", "--server-side", "-f", file)
+    name_site(world, node, SITE)
+    world.play(device=DEVICE, site=SITE)
+    try:
+        world.until(lambda: set(roles(world)) == {"Active", "Standby"}, "the annex is placed", 180)
+        world.until_deciding(device=DEVICE)
+        world.until_redundant()
+        yield world
+    finally:
+        world.unplug(DEVICE)
+        world.cluster.kubectl("delete", "-f", file, "--wait=true")
+        file.unlink()
+        world.installed.broker.grant(world.resources)
+        name_site(world, node, worlds.SITE)
+        world.until_redundant()
+        world.until_deciding()
+
+
+def name_site(world: worlds.World, node: cluster.Node, site: str) -> None:
+    world.cluster.kubectl("label", "node", node.name, "--overwrite", f"{cluster.LABEL_SITE}={site}")
+
+
+def roles(world: worlds.World, name: str = PLACEMENT) -> dict[str, str]:
+    """Node by role of every replica of a placement that is ready."""
+    status = world.find("inferenceplacements", name)["status"]
+    return {
+        replica["role"]: replica["node"]
+        for replica in status.get("replicas", [])
+        if replica["phase"] == "Ready"
+    }
+
+
+def test_a_site_that_is_wholly_silent_holds_no_other(annex: worlds.World) -> None:
+    world, dark = annex, annex.cluster.edge[:-1]
+    holder, placed = world.authority(), nodes(world, worlds.PLACEMENT)
+    world.cluster.isolate(dark)
+    try:
+        world.cluster.wait_not_ready(*dark)
+        world.until(
+            lambda: world.condition("sites", worlds.SITE, "Held") == ("True", "SiteSilent"),
+            "the silent site is held",
+            60,
+        )
+        moment = worlds.now()
+        lost = roles(world)["Standby"]
+        remove_replica(world, lost)
+        world.until(lambda: roles(world).get("Standby") is None, "the annex has lost a replica", 60)
+        world.until(lambda: set(roles(world)) == {"Active", "Standby"}, "it is made again", 90)
+        assert world.condition("sites", SITE, "Held") is None
+        gap = worlds.gap(world.taken(DEVICE), moment)
+        assert gap is not None
+        assert gap < timedelta(seconds=5)
+        assert world.commands_since(moment), "the silent site decides on by itself"
+        assert (world.authority(), nodes(world, worlds.PLACEMENT)) == (holder, placed)
+    finally:
+        world.cluster.rejoin(dark)
+    world.cluster.wait_ready(*dark)
+
+
+def nodes(world: worlds.World, placement: str) -> Sequence[str]:
+    """Where a placement's replicas are, ready or not."""
+    status = world.find("inferenceplacements", placement)["status"]
+    return sorted(replica["node"] for replica in status["replicas"])
+
+
+def remove_replica(world: worlds.World, node: str) -> None:
+    """Somebody deletes the annex's replica on a node."""
+    listed = world.cluster.get("pods", "-n", worlds.NAMESPACE, "-l", f"foreshore.dev/site={SITE}")
+    for pod in listed["items"]:
+        if pod["spec"]["nodeName"] == node:
+            name = pod["metadata"]["name"]
+            world.cluster.kubectl("delete", "pod", name, "-n", worlds.NAMESPACE, "--wait=false")
