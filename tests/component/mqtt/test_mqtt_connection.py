@@ -13,7 +13,7 @@ from builders.arrivals import Arrivals, nothing
 from foreshore_agent.devices.mqtt import connection
 from foreshore_api.v1alpha1 import site
 from foreshore_decision.instant import Instant
-from harness import mosquitto
+from harness import mosquitto, process
 
 pytestmark = pytest.mark.component
 
@@ -119,9 +119,7 @@ async def test_a_missing_credential_is_named_and_no_plain_connection_is_made(
 
 
 async def test_nobody_at_home_is_said_with_the_address() -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
+    port = process.free_port()
     with pytest.raises(connection.ConnectionFailedError, match=f"127.0.0.1:{port}"):
         await connection.BrokerConnection.open(
             connection.Address("127.0.0.1", port), name="a", received=nothing
