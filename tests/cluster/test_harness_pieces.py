@@ -7,7 +7,10 @@ import socket
 import subprocess
 import sys
 import tarfile
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import yaml
@@ -22,6 +25,7 @@ from harness import (
     loading,
     process,
     programs,
+    sampling,
     settings,
     tools,
 )
@@ -223,6 +227,34 @@ def test_a_port_that_is_listened_on_is_given_to_nobody() -> None:
         taken = process.free_port()
         listening.bind((process.LOOPBACK, taken))
         assert taken not in {process.free_port() for _ in range(process.BLOCK)}
+
+
+@dataclass(frozen=True)
+class Collected:
+    """A collected test, as far as sampling looks at it."""
+
+    module: str
+    fixturenames: tuple[str, ...] = ()
+    callspec: SimpleNamespace | None = None
+
+    @property
+    def path(self) -> Path:
+        return Path(self.module)
+
+
+def test_of_every_module_one_test_runs_and_every_fixture_starts() -> None:
+    chosen = [
+        Collected("a"),
+        Collected("a", ("broker", "case"), SimpleNamespace(params={"case": 1})),
+        Collected("b", ("broker",)),
+    ]
+    others = [
+        Collected("a", ("case",), SimpleNamespace(params={"case": 2})),
+        Collected("a", ("broker",)),
+        Collected("b"),
+    ]
+    order = [chosen[0], others[0], chosen[1], others[1], chosen[2], others[2]]
+    assert sampling.sampled(cast(list[pytest.Item], order)) == (chosen, others)
 
 
 def test_an_owner_that_is_gone_is_told_from_a_later_process_of_its_id() -> None:

@@ -210,11 +210,16 @@ uvloop.run(main(*map(pathlib.Path, sys.argv[1:])))
 """
 
 
+@pytest.fixture
+def disk(tmp_path: Path) -> stalled.StalledDisk:
+    """Needs a compiler, once."""
+    return stalled.StalledDisk(tmp_path)
+
+
 def test_while_writes_and_syncs_stand_still_the_loop_turns_and_nothing_counts_as_durable(
-    tmp_path: Path,
+    disk: stalled.StalledDisk, tmp_path: Path
 ) -> None:
     """The loop itself lets the disk go on: held by it, it never would."""
-    disk = stalled.StalledDisk(tmp_path)
     done = subprocess.run(
         [sys.executable, "-c", STALLED, str(tmp_path / "state"), str(tmp_path / "stall")],
         env=disk.environment,
