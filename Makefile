@@ -6,6 +6,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
+# Containers that set this make every start of a Python process, thousands in the tests, compile what it imports: a second each.
+unexport PYTHONDONTWRITEBYTECODE
 export FORESHORE_CACHE ?= $(HOME)/.cache/foreshore
 UV_VERSION := 0.13.9
 UV := $(shell command -v uv 2>/dev/null || echo $(FORESHORE_CACHE)/uv/bin/uv)
