@@ -6,7 +6,7 @@ import platform
 import hypothesis
 import pytest
 
-from harness import guard, sampling
+from harness import guard, process, sampling
 from harness.fixtures import session_cluster
 
 __all__ = ["session_cluster"]
@@ -44,3 +44,9 @@ def pytest_configure(config: pytest.Config) -> None:
     platform.processor()  # runs uname, once: a worker of pytest-xdist asks for it at its start
     guard.install()
     asyncio.set_event_loop(None)
+
+
+@pytest.fixture
+def unused_tcp_port() -> int:
+    """A port of the test's own, in place of pytest-asyncio's, which any process may get as well."""
+    return process.free_port()
