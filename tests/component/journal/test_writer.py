@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from builders import stalled
+from builders import patience, stalled
 from foreshore_agent import journal
 from foreshore_agent.journal import store, writer
 
@@ -48,7 +48,7 @@ def commits(monkeypatch: pytest.MonkeyPatch) -> Iterator[Commits]:
 
 
 async def answered(answers: list[str | None], count: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(patience.SECONDS):
         while len(answers) < count:  # noqa: ASYNC110 - a callback has no event
             await asyncio.sleep(0.001)
 

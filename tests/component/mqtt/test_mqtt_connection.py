@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from builders import patience
 from builders.arrivals import Arrivals, nothing
 from foreshore_agent.devices.mqtt import connection
 from foreshore_api.v1alpha1 import site
@@ -131,7 +132,7 @@ async def test_a_broken_session_is_over_and_sends_nothing_ever_again(
 ) -> None:
     opened = await connection.BrokerConnection.open(address(broker), name="a", received=nothing)
     broker.kill()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience.SECONDS):
         await asyncio.shield(opened.closed)
     with pytest.raises(connection.NotSentError, match="NotConnected"):
         opened.publish("t", b"late", qos=1, within=5.0)
@@ -197,7 +198,7 @@ async def test_a_command_that_nobody_acknowledged_in_time_is_not_sent_again_late
     )
     broker.pause()
     opened.publish("t", b"late", qos=1, within=0.2)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience.SECONDS):
         assert await opened.closed == "a command was not acknowledged in time"
     assert not opened.is_open
     broker.resume()
