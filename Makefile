@@ -6,12 +6,15 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
+# Containers that set this make every start of a Python process, thousands in the tests, compile what it imports: a second each.
+unexport PYTHONDONTWRITEBYTECODE
 export FORESHORE_CACHE ?= $(HOME)/.cache/foreshore
 UV_VERSION := 0.13.9
 UV := $(shell command -v uv 2>/dev/null || echo $(FORESHORE_CACHE)/uv/bin/uv)
 RUN := $(UV) run --locked --quiet
 PYTEST := $(RUN) pytest
 ON_EVERY_CORE := -n auto --maxprocesses 8 --dist worksteal
+SIDE_BY_SIDE := -n $(shell echo $$(($$(nproc) * 2))) --maxprocesses 8 --dist worksteal # they mostly wait
 EXAMPLE := examples/01-ventilate-a-room
 SPEED ?= 0
 NAME ?= foreshore
@@ -45,15 +48,15 @@ zoo: sync tools-zoo ## What model inspect says of the files that exporters write
 
 test: sync tools-test ## Unit, contract, component and cluster tests (real API server, no nodes)
 	$(PYTEST) $(ON_EVERY_CORE) tests/unit tests/contract
-	$(PYTEST) tests/component tests/cluster -m "not e2e"
+	$(PYTEST) $(SIDE_BY_SIDE) tests/component tests/cluster -m "not e2e"
 
 test-unit: sync tools-test-unit ## Unit and contract tests only
 	$(PYTEST) $(ON_EVERY_CORE) tests/unit tests/contract
 
-test-component: sync tools-test-component ## Component tests only
-	$(PYTEST) tests/component
+test-component: sync tools-test-component ## Component tests only; ARGS=--one-per-module: those that start every fixture
+	$(PYTEST) $(SIDE_BY_SIDE) tests/component $(ARGS)
 
-fresh-check: sync tools-fresh-check ## make test and make demo on a bare Debian of its own; QUICK=1: unit, contract, component tests there
+fresh-check: sync tools-fresh-check ## make test and make demo on a bare Debian of its own; QUICK=1: unit, contract, a sample of component tests
 	@$(HARNESS) fresh-check $(if $(filter-out 0,$(QUICK)),--quick)
 
 e2e: sync tools-e2e ## Tests on real nodes, with real faults

@@ -6,7 +6,7 @@ import platform
 import hypothesis
 import pytest
 
-from harness import guard
+from harness import guard, process, sampling
 from harness.fixtures import session_cluster
 
 __all__ = ["session_cluster"]
@@ -16,6 +16,22 @@ __all__ = ["session_cluster"]
 # How long an example takes says nothing on a busy machine: speed belongs to the benches.
 hypothesis.settings.register_profile("foreshore", deadline=None)
 hypothesis.settings.load_profile("foreshore")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--one-per-module`, for a machine that is looked at for what it lacks."""
+    parser.addoption(
+        "--one-per-module",
+        action="store_true",
+        help="of every module run its first test, and the first that asks for each other fixture",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what `--one-per-module` leaves out."""
+    if config.getoption("one_per_module"):
+        items[:], others = sampling.sampled(items)
+        config.hook.pytest_deselected(items=others)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -28,3 +44,9 @@ def pytest_configure(config: pytest.Config) -> None:
     platform.processor()  # runs uname, once: a worker of pytest-xdist asks for it at its start
     guard.install()
     asyncio.set_event_loop(None)
+
+
+@pytest.fixture
+def unused_tcp_port() -> int:
+    """A port of the test's own, in place of pytest-asyncio's, which any process may get as well."""
+    return process.free_port()

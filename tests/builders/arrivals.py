@@ -2,6 +2,7 @@
 
 import asyncio
 
+from builders import patience
 from foreshore_agent.devices.mqtt import connection
 
 
@@ -17,7 +18,7 @@ class Arrivals:
         self._news.set()
 
     async def until(self, count: int) -> list[connection.MqttMessage]:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patience.SECONDS):
             while len(self.messages) < count:
                 self._news.clear()
                 await self._news.wait()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
+from builders import patience
 from foreshore_agent import clocks, settings
 from foreshore_agent.runtime import agent
 
@@ -19,7 +20,7 @@ async def living(configured: settings.AgentSettings) -> AsyncIterator[agent.Agen
         yield host
     finally:
         stop.set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patience.SECONDS):
             await life
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from builders import patience
 from foreshore_agent import refusals
 from foreshore_agent.devices.mqtt import broker as brokers
 from foreshore_agent.devices.mqtt import devices
@@ -65,7 +66,7 @@ class SiteSide:
         self.exchange.assign(None if where is None else "hq")
 
     async def next(self) -> events.Event:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(patience.SECONDS):
             return await self.events.get()
 
     async def next_of(self, kind: type[Kind]) -> Kind:

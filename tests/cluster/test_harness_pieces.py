@@ -3,10 +3,14 @@
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import tarfile
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import yaml
@@ -21,6 +25,7 @@ from harness import (
     loading,
     process,
     programs,
+    sampling,
     settings,
     tools,
 )
@@ -188,6 +193,68 @@ def test_a_child_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     child = int(told.stdout)
     process.eventually(lambda: not is_alive(child), what="the child ended", timeout=5)
+
+
+def test_no_two_processes_are_given_one_port() -> None:
+    """Free alone is not enough: what is free for both is taken by one before the other listens."""
+    folder = Path(process.__file__).parents[1]
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from harness import process;"
+        "print(*(process.free_port() for _ in range(process.BLOCK - 1)), flush=True); input()"
+    )
+    with contextlib.ExitStack() as alive:
+        children = [
+            alive.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", script, str(folder)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for _ in range(4)
+        ]
+        lines = [child.stdout.readline() for child in children if child.stdout is not None]
+        for child in children:
+            child.kill()
+    given = [number for line in lines for number in line.split()]
+    assert len(given) > 4 * process.BLOCK * 0.9, "some ports of a block may be a stranger's"
+    assert len(set(given)) == len(given)
+
+
+def test_a_port_that_is_listened_on_is_given_to_nobody() -> None:
+    with socket.socket() as listening:
+        taken = process.free_port()
+        listening.bind((process.LOOPBACK, taken))
+        assert taken not in {process.free_port() for _ in range(process.BLOCK)}
+
+
+@dataclass(frozen=True)
+class Collected:
+    """A collected test, as far as sampling looks at it."""
+
+    module: str
+    fixturenames: tuple[str, ...] = ()
+    callspec: SimpleNamespace | None = None
+
+    @property
+    def path(self) -> Path:
+        return Path(self.module)
+
+
+def test_of_every_module_one_test_runs_and_every_fixture_starts() -> None:
+    chosen = [
+        Collected("a"),
+        Collected("a", ("broker", "case"), SimpleNamespace(params={"case": 1})),
+        Collected("b", ("broker",)),
+    ]
+    others = [
+        Collected("a", ("case",), SimpleNamespace(params={"case": 2})),
+        Collected("a", ("broker",)),
+        Collected("b"),
+    ]
+    order = [chosen[0], others[0], chosen[1], others[1], chosen[2], others[2]]
+    assert sampling.sampled(cast(list[pytest.Item], order)) == (chosen, others)
 
 
 def test_an_owner_that_is_gone_is_told_from_a_later_process_of_its_id() -> None:

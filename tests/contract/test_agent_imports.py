@@ -6,12 +6,13 @@ assignment. `typer` stays: the same process parsed the command line (1 MB).
 """
 
 import json
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from harness import process
 
 EXAMPLE = Path(__file__).parents[2] / "examples/01-ventilate-a-room"
 FORBIDDEN = {
@@ -55,18 +56,12 @@ main.main()
 @pytest.fixture(scope="module")
 def modules(tmp_path_factory: pytest.TempPathFactory) -> frozenset[str]:
     """Names of all modules of an agent that has taken its assignment."""
-    port = free_port()
+    port = process.free_port()
     state = tmp_path_factory.mktemp("state")
     command = [sys.executable, "-c", DRIVER, str(port), str(EXAMPLE), str(state)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.stdout, done.stderr
     return frozenset(json.loads(done.stdout.splitlines()[0]))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_what_was_looked_at_is_an_agent_that_runs(modules: frozenset[str]) -> None:

@@ -25,6 +25,7 @@ from harness import (
 )
 
 NAME = "foreshore"
+QUICK = "Unit and contract tests, and of component tests those that start every fixture, only."
 
 app = typer.Typer(
     help="Real Kubernetes on this machine: build what it needs, bring it up, take it down.",
@@ -64,7 +65,7 @@ def check_charts() -> None:
 @app.command("fresh-check")
 def fresh_check(
     *,
-    quick: Annotated[bool, typer.Option(help="Unit, contract and component tests only.")] = False,
+    quick: Annotated[bool, typer.Option(help=QUICK)] = False,
 ) -> None:
     """Run README.md's two commands on a bare Debian made for that and removed afterwards.
 

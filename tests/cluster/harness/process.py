@@ -5,7 +5,10 @@ none through a shell, and a failure carries the end of its output.
 """
 
 import contextlib
+import functools
+import itertools
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -23,6 +26,10 @@ T = TypeVar("T")
 
 TAIL = 4000  # characters of output an error carries
 HEARTBEAT = 20.0  # seconds between two signs of life of a long step
+LOOPBACK = "127.0.0.1"
+BLOCK = 200
+BLOCKS = range(16_000, 32_000, BLOCK)
+"""First ports of blocks, each for one process; Linux gives clients ports from 32768 on."""
 
 
 class HarnessError(Exception):
@@ -182,11 +189,31 @@ def eventually(
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nothing listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port on loopback that nothing listens on right now, and nobody else is given.
+
+    A port of the kernel's choice would be free only at this moment: until a server listens there,
+    and whenever it restarts, another process may be given the same, or a client its own end.
+    """
+    _, numbers = _block()
+    for number in itertools.islice(numbers, BLOCK):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((LOOPBACK, number))
+            return number
+    raise HarnessError(f"this process uses all of its {BLOCK} ports")
+
+
+@functools.cache
+def _block() -> tuple[socket.socket, Iterator[int]]:
+    """This process' own block of ports, and the socket that keeps others off while it lives."""
+    for first in random.sample(BLOCKS, len(BLOCKS)):
+        claim = socket.socket()
+        try:
+            claim.bind((LOOPBACK, first))
+        except OSError:
+            claim.close()
+        else:
+            return claim, itertools.cycle(range(first + 1, first + BLOCK))
+    raise HarnessError(f"every block of {BLOCK} ports of {BLOCKS} is taken")
 
 
 def listens(host: str, port: int) -> bool:

@@ -18,6 +18,7 @@ import pytest
 import yaml
 from paho.mqtt.enums import CallbackAPIVersion
 
+from builders import patience
 from foreshore_agent.devices.mqtt import connection
 from foreshore_api.v1alpha1 import site
 from foreshore_api.wire import beat
@@ -259,7 +260,7 @@ async def test_a_list_that_was_written_again_holds_without_a_restart(
             await settled(ear)
             return command in inbox.topics
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(patience.SECONDS):
             while await arrives():  # noqa: ASYNC110 - a signal is taken when it is taken
                 await asyncio.sleep(0.05)
 

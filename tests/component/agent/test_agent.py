@@ -12,7 +12,7 @@ from typing import Any
 import onnx
 import pytest
 
-from builders import fake_hub, onnx_models, room, room_device, serving_process
+from builders import fake_hub, onnx_models, patience, room, room_device, serving_process
 from builders.living import living, until
 from foreshore_agent import clocks, health, journal, meters, settings
 from foreshore_agent.devices.mqtt import broker as brokers
@@ -193,7 +193,7 @@ async def test_an_edited_policy_takes_effect_without_a_restart(
         edited = json.loads(policy.read_text())
         edited["spec"]["action"]["input"] = [{"name": "value", "expression": "444.0"}]
         policy.write_text(json.dumps(edited))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(patience.SECONDS):
             while device.airflow != 444.0:
                 device.measure()
                 await asyncio.sleep(0.1)
@@ -324,7 +324,7 @@ async def test_an_older_generation_is_refused(
         await device.measure_until(commands=len(device.commands) + 2)
         assert device.airflow == 300.0
         hub.assignment = wants("400.0", 6)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patience.SECONDS):
             while device.airflow != 400.0:
                 device.measure()
                 await asyncio.sleep(0.1)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from builders import neighbours, room, room_device
+from builders import neighbours, patience, room, room_device
 from builders.living import living, until
 from foreshore_agent import journal, settings
 from foreshore_agent.runtime import agent
@@ -64,7 +64,7 @@ def decided(host: agent.Agent, verdict: str) -> int:
 
 async def speak_until(speaker: room_device.RoomDevice, host: agent.Agent, verdict: str) -> None:
     """Let a device speak ten times a second until there is such a verdict."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(patience.SECONDS):
         while not decided(host, verdict):
             speaker.measure(open=False)
             await asyncio.sleep(0.1)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from builders import hosting, onnx_models, room
+from builders import hosting, onnx_models, patience, room
 from foreshore_agent import inspection
 from foreshore_agent.engine import events, state, step, view
 from foreshore_agent.folder import folder
@@ -125,7 +125,7 @@ def servers_of_ours() -> list[int]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(patience.SECONDS):
         while not condition():  # noqa: ASYNC110 - what is awaited has no event
             await asyncio.sleep(0.02)
 
@@ -443,7 +443,7 @@ async def test_a_server_that_is_wanted_again_while_it_ends_is_reached(tmp_path: 
         server = servers.start([wanted])[wanted]
         await servers.settle([wanted], 20.0)
         os.kill(slow, signal.SIGCONT)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patience.SECONDS):
             while slow in await asyncio.to_thread(servers_of_ours):  # noqa: ASYNC110 - as `until`
                 await asyncio.sleep(0.1)
         is_reached = await answers(server)
@@ -459,7 +459,7 @@ async def test_a_server_that_is_killed_comes_back(bench: Bench, begin: Begin) ->
     os.kill(server, signal.SIGKILL)
     await asyncio.sleep(0.1)
     reader = None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(patience.SECONDS):
         while reader is None:
             try:
                 reader, writer = await asyncio.open_unix_connection(str(socket))

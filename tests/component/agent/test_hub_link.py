@@ -11,6 +11,7 @@ import pytest
 import trustme
 from aiohttp import web
 
+from builders import patience
 from builders.fake_hub import FakeHub
 from foreshore_agent import backoff
 from foreshore_agent.hub import door, hub
@@ -98,7 +99,7 @@ def way(there: FakeHub, token: Path) -> door.Door:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience.SECONDS):
         while not condition():  # noqa: ASYNC110 - what is awaited has no event
             await asyncio.sleep(0.01)
 

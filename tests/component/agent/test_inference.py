@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 from aiohttp import web
 
+from builders import patience
 from foreshore_agent.engine import effects, events
 from foreshore_agent.inference import pool, port
 from foreshore_api.wire import assignment, serving
@@ -128,7 +129,9 @@ async def infer(
     key = events.Key(POLICY[0], device)
     question = effects.Infer("d", events.Key(*POLICY), key, "occupancy", DIGEST, (), seconds)
     asked.ask(question, result.set_result)
-    return cast("port.ModelAnswer | port.Unanswered", await asyncio.wait_for(result, 5))
+    return cast(
+        "port.ModelAnswer | port.Unanswered", await asyncio.wait_for(result, patience.SECONDS)
+    )
 
 
 def results(result: port.ModelAnswer | port.Unanswered) -> list[tuple[str, str, str | None]]:
@@ -306,7 +309,7 @@ async def test_a_replica_that_comes_to_serve_what_is_in_force_is_asked_first_aga
     await asyncio.sleep(0.6)
     assert asked.reports()[0].reason == "OtherVersion", "tried again, and still another"
     servers[0].answer = good
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(patience.SECONDS):
         while asked.reports()[0].reason is not None:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     watch.cancel()
@@ -424,7 +427,7 @@ async def test_a_replica_that_is_overtaken_again_and_again_is_reported_late_thro
     assert asked.reports()[0].late >= 2
     assert asked.reports()[1].bad_for_seconds is None
     servers[0].delay = 0.0
-    async with asyncio.timeout(12):
+    async with asyncio.timeout(patience.SECONDS):
         while asked.reports()[0].bad_for_seconds is not None:
             await infer(asked, seconds=0.4)
             await asyncio.sleep(0.05)
@@ -481,7 +484,7 @@ async def test_a_standby_says_what_would_compute_before_it_is_needed(
     ready = {"name": "occupancy", "ready": True, "parameters": {"provider": "OpenVINO"}}
     servers[1].answer = lambda: web.json_response(ready)
     watch = asyncio.create_task(asked.watch())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience.SECONDS):
         while asked.reports()[1].provider is None:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     watch.cancel()

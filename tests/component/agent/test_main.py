@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from harness import process
 
 pytestmark = pytest.mark.component
 
@@ -92,16 +93,10 @@ def broken(tmp_path: Path, change: Callable[[dict[str, dict[str, Any]]], None]) 
     return folder
 
 
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
-
-
 @contextmanager
 def running(tmp_path: Path, folder: Path, *more: str) -> Iterator[tuple[str, Path]]:
     """An agent on a folder: where it says whether it is ready, and its log."""
-    port, log = free_port(), tmp_path / "agent.log"
+    port, log = process.free_port(), tmp_path / "agent.log"
     verb = (sys.executable, "-m", "foreshore_agent.main", "run", "--port", str(port))
     state = ("--state", str(tmp_path / "state"), "--resources", str(folder))
     with log.open("wb") as file:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from builders import fake_hub, room, room_device
+from builders import fake_hub, patience, room, room_device
 from foreshore_agent import clocks, settings
 from foreshore_agent.runtime import agent
 from foreshore_api import meta, v1alpha1
@@ -56,13 +56,13 @@ async def living(
         yield hub
     finally:
         stop.set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patience.SECONDS):
             await life
         await hub.stop()
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(patience.SECONDS):
         while not condition():  # noqa: ASYNC110 - what is awaited has no event
             await asyncio.sleep(0.05)
 

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from builders import resources
+from builders import patience, resources
 from component.hub import hub_under_test
 from component.hub.hub_under_test import Door
 from foreshore_api import meta, v1alpha1
@@ -106,7 +106,7 @@ async def test_a_change_answers_a_waiting_agent_with_the_next_generation(door: D
     await asyncio.sleep(0.05)
     assert not waiting.done()
     door.apply(resources.device("room-302"))
-    answer = await asyncio.wait_for(waiting, 5)
+    answer = await asyncio.wait_for(waiting, patience.SECONDS)
     found = assignment.Assignment.decode(answer.body)
     assert [each.name for each in found.devices] == ["room-301", "room-302"]
     assert found.generation == before.generation + 1
@@ -507,7 +507,7 @@ async def test_the_operator_waits_for_news_of_the_fleet(door: Door) -> None:
     await asyncio.sleep(0.05)
     assert not waiting.done()
     await door.call("POST", "/v1/agents/edge-1/report", data=facts())
-    found = report.Fleet.decode((await asyncio.wait_for(waiting, 5)).body)
+    found = report.Fleet.decode((await asyncio.wait_for(waiting, patience.SECONDS)).body)
     assert [each.node for each in found.agents] == ["edge-1"]
     assert found.revision > revision
 

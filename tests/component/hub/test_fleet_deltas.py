@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from builders import patience
 from component.hub import hub_under_test
 from component.hub.hub_under_test import Door
 from foreshore_api.wire import evidence, report
@@ -128,7 +129,7 @@ async def test_only_what_others_wait_for_is_urgent(
         await asyncio.sleep(0.3)
         at = time.monotonic()
         await speak(door, **news)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(patience.SECONDS):
             while not told:  # noqa: ASYNC110 (another task fills it)
                 await asyncio.sleep(0.01)
         running.cancel()
@@ -177,7 +178,7 @@ async def test_silence_is_heard_of_although_nobody_speaks(
         assert await hub.refresh()
         hub.changes()
         running = asyncio.create_task(hub.run())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(patience.SECONDS):
             while not hub.changes().ages:  # noqa: ASYNC110 (another task fills it)
                 await asyncio.sleep(0.05)
         heard, age = hub.evidence()

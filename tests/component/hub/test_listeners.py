@@ -11,7 +11,7 @@ import pytest
 import trustme
 from starlette import applications, requests, responses, routing
 
-from builders import families
+from builders import families, patience
 from component.hub import hub_under_test
 from foreshore_api import addresses
 from foreshore_hub import front_proxy, listeners
@@ -134,7 +134,7 @@ async def _drip(chunks: AsyncIterator[bytes], port: int) -> float:
                 break
             writer.write(chunk)
             await asyncio.sleep(0.02)
-        await asyncio.wait_for(asyncio.gather(closed, return_exceptions=True), 5)
+        await asyncio.wait_for(asyncio.gather(closed, return_exceptions=True), patience.SECONDS)
     except ConnectionError:
         pass
     finally:

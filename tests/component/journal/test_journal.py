@@ -90,6 +90,7 @@ async def test_what_is_patient_waits_for_what_comes_next_and_shares_its_sync(
     patient = writing.append(opened, [entry("1")], is_patient=True)
     assert not await asyncio.to_thread(has_begun.wait, 0.2), "it is not written by itself"
     hasty = writing.append(opened, [entry("2")])
+    opened.flush()
     assert (await patient, await hasty) == (2, 2)
     assert len(begun) == 1
     assert [body["data"] for body in await everything(opened)] == ["1", "2"]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from builders import stalled
+from builders import patience, stalled
 from foreshore_agent import journal
 from foreshore_agent.journal import store, writer
 
@@ -48,7 +48,7 @@ def commits(monkeypatch: pytest.MonkeyPatch) -> Iterator[Commits]:
 
 
 async def answered(answers: list[str | None], count: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(patience.SECONDS):
         while len(answers) < count:  # noqa: ASYNC110 - a callback has no event
             await asyncio.sleep(0.001)
 
@@ -210,11 +210,16 @@ uvloop.run(main(*map(pathlib.Path, sys.argv[1:])))
 """
 
 
+@pytest.fixture
+def disk(tmp_path: Path) -> stalled.StalledDisk:
+    """Needs a compiler, once."""
+    return stalled.StalledDisk(tmp_path)
+
+
 def test_while_writes_and_syncs_stand_still_the_loop_turns_and_nothing_counts_as_durable(
-    tmp_path: Path,
+    disk: stalled.StalledDisk, tmp_path: Path
 ) -> None:
     """The loop itself lets the disk go on: held by it, it never would."""
-    disk = stalled.StalledDisk(tmp_path)
     done = subprocess.run(
         [sys.executable, "-c", STALLED, str(tmp_path / "state"), str(tmp_path / "stall")],
         env=disk.environment,

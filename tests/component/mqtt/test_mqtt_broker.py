@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from paho.mqtt import publish
 
-from builders import site_side
+from builders import patience, site_side
 from foreshore_agent.devices.mqtt import connection
 from foreshore_agent.engine import events
 from foreshore_api.v1alpha1 import site
@@ -144,7 +144,7 @@ async def test_agents_hear_each_other_and_relay_renewals(broker: mosquitto.Broke
         held = (beat.Held(namespace="hq", device="room-301", epoch=2),)
         request = beat.RenewalRequest(node="edge-1", boot_id="b", number=4, held=held)
         assert holder.exchange.ask(request)
-        assert await asyncio.wait_for(peer.requests.get(), 10) == request
+        assert await asyncio.wait_for(peer.requests.get(), patience.SECONDS) == request
         renewal = beat.Renewal(node="edge-1", boot_id="b", number=4, devices=())
         assert peer.exchange.answer(renewal)
         renewed = await holder.next()
@@ -157,7 +157,7 @@ async def test_why_there_is_no_session_is_known_until_there_is_one(
 ) -> None:
     broker.stop()
     async with running(broker) as side:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(patience.SECONDS):
             while side.broker.problem is None:  # noqa: ASYNC110 - what is awaited has no event
                 await asyncio.sleep(0.05)
         assert f"{broker.host}:{broker.port}" in side.broker.problem
@@ -165,7 +165,7 @@ async def test_why_there_is_no_session_is_known_until_there_is_one(
         await side.up()
         assert side.broker.problem is None
         broker.stop()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(patience.SECONDS):
             while side.broker.problem is None:  # noqa: ASYNC110 - what is awaited has no event
                 await asyncio.sleep(0.05)
         assert not side.broker.is_connected
@@ -179,7 +179,7 @@ async def test_a_credential_that_the_broker_does_not_take_is_said_in_words(
     side = site_side.SiteSide(credentials=tmp_path)
     where = site.Broker(host=tls_broker.host, port=tls_broker.port, credential="hq-broker")
     side.assign(where)
-    async with side.running(), asyncio.timeout(15):
+    async with side.running(), asyncio.timeout(patience.SECONDS):
         while side.broker.problem is None:  # noqa: ASYNC110 - what is awaited has no event
             await asyncio.sleep(0.05)
     assert not side.broker.is_connected

@@ -19,7 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from builders import broker_packets
+from builders import broker_packets, patience
 from builders.arrivals import Arrivals, nothing
 from foreshore_agent.devices.mqtt import connection, denials, session, socket_watch
 from foreshore_agent.devices.mqtt.codec import decode, fields
@@ -85,7 +85,7 @@ async def served(handle: Handler) -> AsyncIterator[int]:
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     async with server:
         yield server.sockets[0].getsockname()[1]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience.SECONDS):
             await asyncio.gather(*sessions)
 
 
@@ -107,7 +107,7 @@ async def scripted(
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(patience.SECONDS):
         while not condition():  # noqa: ASYNC110 - a broker tells nobody
             await asyncio.sleep(0.02)
 
@@ -201,7 +201,7 @@ async def test_an_alias_that_was_not_agreed_on_ends_the_session() -> None:
         scripted(accepted(Protocol.V5) + aliased, Protocol.V5) as (where, _),
         opened(where) as link,
     ):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience.SECONDS):
             assert "alias" in await asyncio.shield(link.closed)
 
 
@@ -212,7 +212,7 @@ async def test_a_session_that_another_takes_over_is_over(
     monkeypatch.setattr(secrets, "token_hex", lambda _: "same")
     where = connection.Address(broker.host, broker.port, protocol)
     async with opened(where) as first, opened(where) as second:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience.SECONDS):
             assert await asyncio.shield(first.closed) != "closed"
         assert second.is_open
         await second.deliver("t", b"")
@@ -225,7 +225,7 @@ async def test_a_broker_that_says_why_it_goes_is_quoted() -> None:
         scripted(accepted(Protocol.V5) + farewell, Protocol.V5) as (where, _),
         opened(where) as link,
     ):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience.SECONDS):
             reason = await asyncio.shield(link.closed)
     assert reason.startswith("the broker is gone: Server shutting down (back at")
     assert "\n" not in reason, "a broker's words forge no line of the log"
@@ -501,7 +501,7 @@ async def test_a_reset_reaches_the_broker_as_one() -> None:
     async with served(handle) as port:
         async with opened(connection.Address("127.0.0.1", port), carries_commands=True) as link:
             link.publish("t", b"late", qos=1, within=0.1)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(patience.SECONDS):
                 await asyncio.shield(link.closed)
         await eventually(lambda: bool(broken))
     assert isinstance(broken[0], ConnectionResetError)

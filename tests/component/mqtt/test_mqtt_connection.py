@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from builders import patience
 from builders.arrivals import Arrivals, nothing
 from foreshore_agent.devices.mqtt import connection
 from foreshore_api.v1alpha1 import site
 from foreshore_decision.instant import Instant
-from harness import mosquitto
+from harness import mosquitto, process
 
 pytestmark = pytest.mark.component
 
@@ -119,9 +120,7 @@ async def test_a_missing_credential_is_named_and_no_plain_connection_is_made(
 
 
 async def test_nobody_at_home_is_said_with_the_address() -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
+    port = process.free_port()
     with pytest.raises(connection.ConnectionFailedError, match=f"127.0.0.1:{port}"):
         await connection.BrokerConnection.open(
             connection.Address("127.0.0.1", port), name="a", received=nothing
@@ -133,7 +132,7 @@ async def test_a_broken_session_is_over_and_sends_nothing_ever_again(
 ) -> None:
     opened = await connection.BrokerConnection.open(address(broker), name="a", received=nothing)
     broker.kill()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience.SECONDS):
         await asyncio.shield(opened.closed)
     with pytest.raises(connection.NotSentError, match="NotConnected"):
         opened.publish("t", b"late", qos=1, within=5.0)
@@ -199,7 +198,7 @@ async def test_a_command_that_nobody_acknowledged_in_time_is_not_sent_again_late
     )
     broker.pause()
     opened.publish("t", b"late", qos=1, within=0.2)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience.SECONDS):
         assert await opened.closed == "a command was not acknowledged in time"
     assert not opened.is_open
     broker.resume()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from builders import site_side
+from builders import patience, site_side
 from foreshore_agent.devices.mqtt import connection, denials, lane
 from foreshore_agent.engine import events
 from foreshore_agent.site import echo
@@ -50,7 +50,7 @@ async def speaking(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(patience.SECONDS):
         while not condition():  # noqa: ASYNC110 - the broker tells nobody
             await asyncio.sleep(0.05)
 
@@ -118,7 +118,7 @@ async def test_a_command_that_the_broker_throws_away_is_said_until_it_does_not(
             await asyncio.sleep(0.1)
             return not side.denied
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patience.SECONDS):
             while not await mended():
                 pass
 

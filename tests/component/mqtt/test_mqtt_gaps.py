@@ -9,7 +9,7 @@ import pytest
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from builders import cold_store
+from builders import cold_store, patience
 from builders.cold_store import ColdStore
 from builders.engine_rig import DEVICE, assign
 from foreshore_agent import clocks, refusals
@@ -97,7 +97,7 @@ class Agent:
         return None if presence is None else presence.is_online
 
     async def until(self, happens: Callable[["Agent"], bool]) -> None:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(patience.SECONDS):
             while not happens(self):  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.01)
 

@@ -12,7 +12,7 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from builders import fake_hub, room, room_device
+from builders import fake_hub, patience, room, room_device
 from foreshore_agent.devices.mqtt import connection, inbox, lane
 from foreshore_agent.devices.mqtt.codec import decode
 from foreshore_api import meta, v1alpha1
@@ -50,7 +50,7 @@ async def rogue(after: bytes) -> AsyncIterator[int]:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         yield server.sockets[0].getsockname()[1]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience.SECONDS):
             await over.wait()
 
 
@@ -77,7 +77,7 @@ async def test_a_packet_that_is_too_large_ends_the_connection_before_its_body_is
         opened = await connection.BrokerConnection.open(
             connection.Address("127.0.0.1", port, protocol), name="a", received=nothing
         )
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience.SECONDS):
             reason = await opened.closed
     assert opened.oversized == LARGE
     assert f"a message of {LARGE} bytes" in reason
@@ -108,7 +108,7 @@ async def test_a_malformed_packet_ends_no_more_than_the_connection(
         opened = await connection.BrokerConnection.open(
             connection.Address("127.0.0.1", port, protocol), name="a", received=keep
         )
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience.SECONDS):
             if is_readable:
                 await three.wait()
             else:
@@ -147,7 +147,7 @@ async def test_a_lane_opens_the_next_session_after_a_broker_that_talks_nonsense(
         kept = lane.Lane("telemetry", lane.Traffic(received=nothing), lambda _: None)
         kept.want(connection.Address("127.0.0.1", port, site.Protocol.V311), ("a",))
         task = asyncio.create_task(kept.keep("edge-1"))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patience.SECONDS):
             await asyncio.wait(
                 (task, waiting := asyncio.ensure_future(again.wait())),
                 return_when=asyncio.FIRST_COMPLETED,
@@ -173,7 +173,7 @@ async def test_a_lane_goes_on_after_what_nobody_foresaw(
     kept = lane.Lane("telemetry", lane.Traffic(received=nothing), lambda _: None)
     kept.want(connection.Address("127.0.0.1", 1, site.Protocol.V311), ("a",))
     task = asyncio.create_task(kept.keep("edge-1"))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(patience.SECONDS):
         await tried.wait()
     task.cancel()
     assert "Traceback" in caplog.text
@@ -196,7 +196,7 @@ async def test_the_largest_packet_that_is_read_is_read_whole(
     await hears.subscribe(["t"])
     room_ = decode.MAXIMUM_PACKET - 16
     await hears.deliver("t", b"." * room_)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience.SECONDS):
         await come.wait()
     assert got == [room_]
     await hears.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from builders import site_side
+from builders import patience, site_side
 from foreshore_agent.devices.mqtt import connection
 from foreshore_agent.engine import events
 from foreshore_api.v1alpha1 import site
@@ -50,7 +50,7 @@ async def opened(where: site.Broker, folder: Path) -> connection.BrokerConnectio
 
 
 async def until(happens: Callable[[], bool]) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(patience.SECONDS):
         while not happens():  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from builders import patience
 from foreshore_agent import health, meters, series
 from foreshore_agent.engine import effects, events
 from foreshore_api.wire import histogram
@@ -63,7 +64,7 @@ async def agents() -> AsyncIterator[tuple[list[ExposingAgent], list[str]]]:
 
 async def scraped(server: servers.Prometheus, query: str, at_least: float) -> None:
     """Wait until the sum of a query is as large as that."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(patience.SECONDS):
         while True:
             answer = await asyncio.to_thread(server.query, f"sum({query})")
             if answer and float(answer[0]["value"][1]) >= at_least:

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import pytest
 
-from builders import kube_server
+from builders import kube_server, patience
 from foreshore_api import v1alpha1
 from foreshore_kube import api, config, intake, mirror
 from foreshore_operator import dirty, handlers, metrics, store
@@ -300,7 +300,7 @@ async def test_kopf_answers_its_probe_and_a_hung_loop_does_not(
 
         monkeypatch.setattr(running.kopf._handover, "put", hang)
         await server.put(SITE, "new", spec=BROKER)
-        await asyncio.wait_for(held.wait(), 10.0)
+        await asyncio.wait_for(held.wait(), patience.SECONDS)
         await until(lambda: not probes.is_alive, "said to hang", 6.0)
         await until(lambda: probes.is_alive, "alive again", 20.0)
         asking.cancel()

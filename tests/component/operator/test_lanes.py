@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from builders import fake_apiserver, lanes
+from builders import fake_apiserver, lanes, patience
 from foreshore_operator import status_queue
 
 pytestmark = [pytest.mark.component, pytest.mark.enable_socket]
@@ -34,14 +34,14 @@ async def test_a_lost_node_is_written_while_thousands_of_statuses_wait_for_their
     ):
         task = asyncio.create_task(rig.queue.run())
         rig.queue.offer(lanes.flood(2000, 1))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(patience.SECONDS):
             while order.count("status") < 50:  # noqa: ASYNC110 (another task fills it)
                 await asyncio.sleep(0.01)
         before = order.count("status")
         await rig.act.carry_out(rig.lost(1))
         between = order.count("status") - before
         waiting = len(rig.queue)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(patience.SECONDS):
             while order.count("status") < before + between + 50:  # noqa: ASYNC110 (the same)
                 await asyncio.sleep(0.01)
         task.cancel()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from builders import patience
 from foreshore_api.wire import evidence, report
 from foreshore_operator import measure
 
@@ -113,8 +114,8 @@ async def test_a_hub_that_is_not_there_is_asked_again_and_told_about() -> None:
     hub = measure.HubEvidence("http://127.0.0.1:9", ca=None, token_file=None, on_news=news.append)
     async with hub:
         task = asyncio.create_task(hub.run())
-        await asyncio.wait_for(hub.asked.wait(), 5)
-        async with asyncio.timeout(5):
+        await asyncio.wait_for(hub.asked.wait(), patience.SECONDS)
+        async with asyncio.timeout(patience.SECONDS):
             while not news:  # noqa: ASYNC110 (another task fills it)
                 await asyncio.sleep(0.01)
         task.cancel()
@@ -166,7 +167,7 @@ async def test_a_hub_that_comes_back_is_news_although_it_says_what_it_said_befor
         ) as hub,
     ):
         task = asyncio.create_task(hub.run())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(patience.SECONDS):
             while asked < 4:  # noqa: ASYNC110 (another task fills it)
                 await asyncio.sleep(0.01)
         task.cancel()
@@ -334,7 +335,7 @@ async def test_a_hub_that_knows_no_lines_is_read_as_it_answers() -> None:
     async with door(handler) as url, measure.HubEvidence(url, ca=None, token_file=None) as hub:
         assert await hub.refresh()
         task = asyncio.create_task(hub.run())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience.SECONDS):
             while len(asked) < 2:  # noqa: ASYNC110 (another task fills it)
                 await asyncio.sleep(0.01)
         task.cancel()

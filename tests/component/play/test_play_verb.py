@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from builders import patience
 from foreshore_agent.devices.mqtt import connection
 from foreshore_api.wire import command
 from harness import mosquitto
@@ -61,18 +62,18 @@ class World:
             "epoch": 10,
             "priority": 12,
             "issued_at": now,
-            "not_after": now + timedelta(seconds=5),
+            "not_after": now + timedelta(seconds=patience.SECONDS),
         }
         body = command.Command.model_validate({**given, **changes}).encode()
         assert self.session is not None
         await self.session.deliver("hq/room-301/command", body)
 
     async def answer(self) -> tuple[str, str, str | None]:
-        said = await asyncio.wait_for(self.answers.get(), 10)
+        said = await asyncio.wait_for(self.answers.get(), patience.SECONDS)
         return said["commandId"], said["result"], said.get("reason")
 
     async def until(self, **values: Any) -> dict[str, Any]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(patience.SECONDS):
             while True:
                 said = await self.telemetry.get()
                 if values.items() <= said.items():
@@ -138,7 +139,7 @@ async def test_the_device_measures_obeys_refuses_and_keeps_its_own_log(
         await world.order(4, not_after=datetime.now(UTC) - timedelta(seconds=1))
         assert await world.answer() == ("d4/1", "Rejected", "Expired")
         child.send_signal(signal.SIGTERM)
-        said, wrong = await asyncio.wait_for(child.communicate(), 10)
+        said, wrong = await asyncio.wait_for(child.communicate(), patience.SECONDS)
         assert child.returncode == 0, wrong.decode()
         assert b"1 Accepted" in said
     results = [
@@ -220,7 +221,7 @@ async def test_a_recording_ends_with_a_summary(
     short.write_text("\n".join(rows) + "\n")
     where = connection.Address(broker.host, broker.port)
     async with playing(where, resources, "--csv", str(short)) as (_, child):
-        said, _ = await asyncio.wait_for(child.communicate(), 20)
+        said, _ = await asyncio.wait_for(child.communicate(), patience.SECONDS)
     assert child.returncode == 0
     assert b"room-301: 3 messages published" in said
 
@@ -240,7 +241,7 @@ async def test_wrong_usage_is_said_in_one_line(
     write_resources(resources, broker)
     where = connection.Address(broker.host, broker.port)
     async with playing(where, resources, *more) as (_, child):
-        _, said = await asyncio.wait_for(child.communicate(), 20)
+        _, said = await asyncio.wait_for(child.communicate(), patience.SECONDS)
     assert child.returncode == 2
     assert message in said.decode()
     assert "Traceback" not in said.decode()
@@ -254,7 +255,7 @@ async def test_a_credential_that_is_not_there_is_said_before_the_first_attempt(
     path.write_text(path.read_text().replace("transport: Plain", "credential: room"))
     where = connection.Address(broker.host, broker.port)
     async with playing(where, resources, "--credentials", str(tmp_path / "none")) as (_, child):
-        _, said = await asyncio.wait_for(child.communicate(), 20)
+        _, said = await asyncio.wait_for(child.communicate(), patience.SECONDS)
     assert child.returncode == 2
     assert "credential 'room' in" in said.decode()
 
@@ -269,7 +270,7 @@ async def test_what_is_wrong_in_the_folder_is_said_and_the_device_plays_all_the_
     async with playing(where, resources) as (world, child):
         await world.until()
         child.send_signal(signal.SIGTERM)
-        _, said = await asyncio.wait_for(child.communicate(), 20)
+        _, said = await asyncio.wait_for(child.communicate(), patience.SECONDS)
     assert child.returncode == 0
     first = said.decode().splitlines()[0]
     assert "room.yaml#7: " in first
@@ -289,6 +290,6 @@ async def test_a_device_that_nobody_heard_is_no_success(
             while b"127.0.0.1:1" not in await child.stderr.readline():
                 pass
         child.send_signal(signal.SIGTERM)
-        _, said = await asyncio.wait_for(child.communicate(), 20)
+        _, said = await asyncio.wait_for(child.communicate(), patience.SECONDS)
     assert child.returncode == 1
     assert "nothing of room-301 was published: the broker at" in said.decode()

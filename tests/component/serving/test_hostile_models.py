@@ -8,7 +8,6 @@ import dataclasses
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,8 +21,10 @@ from foreshore_serving.refusal import CAUSE, REMEDY, Refused
 
 pytestmark = pytest.mark.component
 
-SECONDS = 6.0
-"""That a child may take to load and warm up."""
+SECONDS = 60.0
+"""That a child may take to load and warm up, whatever else the machine does meanwhile."""
+ENDLESS_SECONDS = 3.0
+"""What is given to a model that would use up any time."""
 
 
 @contextlib.contextmanager
@@ -35,12 +36,12 @@ def artefact(body: bytes) -> Iterator[int]:
         yield file.fileno()
 
 
-def contract(body: bytes) -> Contract:
+def contract(body: bytes, seconds: float = SECONDS) -> Contract:
     bounds = settings.ServingSettings(Path(), None)
     return dataclasses.replace(
         local_models.contract(body, onnx_models.config(body)),
         memory_bytes=bounds.memory_bytes(len(body)),
-        load_seconds=SECONDS,
+        load_seconds=seconds,
     )
 
 
@@ -48,15 +49,14 @@ def contract(body: bytes) -> Contract:
     ("body", "reason"), hostile_models.REFUSED.values(), ids=hostile_models.REFUSED
 )
 def test_it_is_refused_in_words(body: bytes, reason: str) -> None:
-    began = time.monotonic()
+    seconds = ENDLESS_SECONDS if reason == "LoadTimeout" else SECONDS
     with artefact(body) as model, pytest.raises(Refused) as caught:
-        supervise.try_once(model, contract(body))
+        supervise.try_once(model, contract(body, seconds))
     refused = caught.value
     assert refused.reason == reason
     assert refused.remedy
     assert all(map(printable.is_fit, refused.message))
     assert len(refused.message) <= CAUSE + REMEDY + 2
-    assert time.monotonic() - began < 3 * SECONDS
 
 
 @pytest.mark.parametrize("body", hostile_models.HARMLESS.values(), ids=hostile_models.HARMLESS)
