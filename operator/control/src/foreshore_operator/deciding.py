@@ -15,13 +15,13 @@ import dataclasses
 import datetime
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from foreshore_api import meta, v1alpha1
 from foreshore_operator import changes, compiling, measure, observe, store
-from foreshore_planner import containment, health, named, priors, snapshot, status
+from foreshore_planner import containment, health, named, priors, snapshot, status, succession
 from foreshore_planner import plan as planning
 from foreshore_planner.placement import case
 from foreshore_planner.world import delta, fold
@@ -149,6 +149,14 @@ class Decider:
     ) -> tuple[tuple[status.Row, ...], tuple[Defect, ...]]:
         """Return the statuses of objects as of the last pass."""
         return await asyncio.to_thread(self._world.rows, tuple(subjects))
+
+    async def granted(
+        self, grants: Sequence[succession.GrantUpdate]
+    ) -> tuple[Mapping[named.Key, v1alpha1.DeviceStatus], tuple[Defect, ...]]:
+        """Return what is said of Devices with the grants of the last pass."""
+        if not grants:
+            return {}, ()
+        return await asyncio.to_thread(self._world.granted, grants)
 
     async def close(self) -> None:
         """End a comparison that is under way."""
