@@ -190,6 +190,21 @@ async def test_figures_alone_wait_for_their_minute_and_come_then(rig: Rig) -> No
     assert due.wait == 0.0
 
 
+@pytest.mark.parametrize(
+    ("placements", "writes"),
+    [(10, 0.17), (76, 0.25), (760, 2.5), (7_600, 10.0), (30_000, 10.0)],
+    ids=["a site or two", "100 nodes", "1,000 nodes", "10,000 nodes", "more"],
+)
+def test_figures_are_few_writes_a_second_in_a_fleet_of_any_size(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, placements: int, writes: float
+) -> None:
+    """Of 76 placements each wrote its figures once a minute: five times what a fleet may write."""
+    monkeypatch.setattr(statuses, "FIGURES_KEPT", 100_000)
+    for number in range(placements):
+        rig.statuses._note_figures(("InferencePlacement", "hq", f"p{number}"))
+    assert placements / rig.statuses.period <= writes
+
+
 async def test_figures_of_a_large_fleet_are_so_many_writes_a_second_and_no_more(rig: Rig) -> None:
     """Ten thousand placements wrote theirs each minute: 167 writes a second."""
     for number in range(10_000):

@@ -26,6 +26,11 @@ LIFECYCLE: Final = "foreshore-lifecycle"
 """Field manager of every status but those of placements."""
 FIGURES_PERIOD: Final = 60.0
 """Seconds between two writes of measured figures of one placement, in a fleet of few."""
+FIGURES_A_PLACEMENT: Final = 5.0
+"""Seconds by which each further placement lengthens that: so few writes a second are no load."""
+FIGURES_SETTLED: Final = 360.0
+"""Seconds to which that lengthens it: agents measure over five minutes, and a figure of those
+before says as much."""
 FIGURES_A_SECOND: Final = 10.0
 """Writes of figures a second at most, of all placements: in a large fleet each waits longer."""
 FIGURES_LONGEST: Final = 3600.0
@@ -106,8 +111,10 @@ class Statuses:
     @property
     def period(self) -> float:
         """Seconds between two writes of figures of one placement."""
-        spread = len(self._figures_written) / FIGURES_A_SECOND
-        return min(max(FIGURES_PERIOD, spread), FIGURES_LONGEST)
+        count = len(self._figures_written)
+        lengthened = min(count * FIGURES_A_PLACEMENT, FIGURES_SETTLED)
+        spread = count / FIGURES_A_SECOND
+        return min(max(FIGURES_PERIOD, lengthened, spread), FIGURES_LONGEST)
 
     def _note_figures(self, key: status_queue.ObjectName) -> None:
         """Remember when figures were written; older moments than a period are of no use."""
