@@ -181,6 +181,14 @@ class Decider:
             self._compare_at = self.clock() + COMPARED_EVERY
         return self._delta(answers), seen
 
+    def last_seen(self) -> snapshot.Snapshot | None:
+        """Return what the last pass saw, to look at beside the next one; None before the first.
+
+        Ages are as old as the last look at each thing. Lookups are made anew, by who asks for them:
+        those of the kept world change with it.
+        """
+        return dataclasses.replace(self._world.decided[0]) if self._world.decided else None
+
     def observed(self) -> snapshot.Snapshot:
         """Return all that is seen at this moment."""
         seen = observe.observe(

@@ -217,7 +217,7 @@ def _histories(
     """The sources of priors, nearest first; the client of Prometheus costs who has none nothing."""
     decider = parts.passes.decider
     sources: list[tuple[str, source.LatencySource]] = [
-        ("Hub", hub_history.HubHistory(decider.observed))
+        ("Hub", hub_history.HubHistory(decider.last_seen))
     ]
     if chosen.prometheus_url is not None:
         from foreshore_operator.history import prometheus
