@@ -114,9 +114,7 @@ RECORDED = priors.LatencyPriors(
         (("hq", "occupancy-v1"), "slow"): histogram.Histogram.of([0.15] * 50),
         (("hq", "occupancy-v1"), "fast"): histogram.Histogram.of([0.002] * 50),
     },
-    network={
-        ("hq", "hq", name): histogram.Histogram.of([0.001] * 50) for name in ("slow", "fast")
-    },
+    network={("hq", "hq", name): histogram.Histogram.of([0.001] * 50) for name in ("slow", "fast")},
     origin=priors.PriorOrigin.RECORDED,
 )
 

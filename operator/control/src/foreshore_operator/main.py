@@ -187,7 +187,10 @@ async def operator(chosen: settings.OperatorSettings) -> AsyncIterator[Operator]
                 tasks.create_task(parts.passes.act.queue.run(), name="statuses"),
                 tasks.create_task(heap.keep(), name="heap"),
                 tasks.create_task(
-                    watchdog.Watchdog(parts.metrics.loop_stall.observe).run(), name="watchdog"
+                    watchdog.Watchdog(
+                        parts.metrics.loop_stall.observe, parts.metrics.loop_work.observe
+                    ).run(),
+                    name="watchdog",
                 ),
                 tasks.create_task(parts.passes.compilations.run(), name="compilations"),
                 tasks.create_task(
