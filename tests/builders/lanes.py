@@ -39,7 +39,7 @@ class Mirrors:
         """The object as it is written."""
         if kind != v1alpha1.Device.kind:
             return None
-        metadata = {"namespace": namespace, "name": name, "uid": name}
+        metadata = {"namespace": namespace, "name": name, "uid": name, "resourceVersion": "7"}
         authority = {"holder": "edge-1", "epoch": 1, "lastIssued": 1}
         return {"metadata": metadata, "status": {"authority": authority, "conditions": [{}]}}
 

@@ -90,15 +90,30 @@ class Ledger:
         self.note(trial, what, value, "ms", note="all that the process did, divided")
 
     def note_stalls(self, trial: str, before: processes.Samples, after: processes.Samples) -> None:
-        """Say what the product's own watchdog has seen, where it has one."""
+        """Say what the product's own watchdog has seen, where it has one.
+
+        And how much of that its own work can be: where others use the machine every loop is late.
+        """
         what = "stalls over 50 ms by the product's own watchdog"
-        stalls, earlier = (samples.beginning(processes.STALL_METRIC) for samples in (after, before))
-        within = f"{processes.STALL_METRIC}_bucket{{le={processes.STALL}}}"
+        self._note_stalls(trial, what, processes.STALL_METRIC, before, after)
+        what = "stalls over 50 ms of its own work"
+        self._note_stalls(trial, what, processes.WORK_METRIC, before, after)
+
+    def _note_stalls(
+        self,
+        trial: str,
+        what: str,
+        metric: str,
+        before: processes.Samples,
+        after: processes.Samples,
+    ) -> None:
+        stalls, earlier = (samples.beginning(metric) for samples in (after, before))
+        within = f"{metric}_bucket{{le={processes.STALL}}}"
         if within not in stalls:
             self.note(trial, what, None, "", note="this release has none")
             return
         risen = {key: value - earlier.get(key, 0.0) for key, value in stalls.items()}
-        looks = risen[f"{processes.STALL_METRIC}_count"]
+        looks = risen[f"{metric}_count"]
         wanted = 0.0 if trial == "quiet" else None
         self.note(trial, what, looks - risen[within], "", wanted, f"of {looks:.0f} looks")
 

@@ -30,6 +30,7 @@ STALL: Final = 0.050
 ASK_EVERY: Final = 0.05
 PROFILER: Final = "py-spy==0.4.3"
 STALL_METRIC: Final = "foreshore_operator_loop_stall_seconds"
+WORK_METRIC: Final = "foreshore_operator_loop_work_seconds"
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,11 @@ from scale import fleet, ledger, processes, world, writes
 SILENT: Final = 12.0
 """Seconds without a write after which a fleet counts as settled."""
 SCRAPE_SECONDS: Final = 10.0
+MOST_WRITES: Final = 25.0
+"""Writes a second at most when nothing changes in a fleet of `MOST_DEVICES`."""
+MOST_DEVICES: Final = 100_000
+LEAST_WRITES: Final = 0.25
+"""Asked of a fleet of any size: one write in four seconds."""
 
 
 @dataclass
@@ -152,6 +157,7 @@ class Trials:
         }  # fmt: skip
         before, begun = await leader.measured(), time.time()
         self.world.seen.altered.clear()
+        self.world.seen.causes.clear()
         agents, asked = await self.world.agents_figures(), await self.world.requests()
         floor = processes.LoopWatch(f"http://127.0.0.1:{self.world.floor_port}/readyz")
         async with processes.LoopWatch(leader.probe_url).watching() as loop, floor.watching():
@@ -167,8 +173,11 @@ class Trials:
         passes = self.book.note_passes("quiet", before, await leader.measured())
         self.book.note_share("quiet", "operator: processor time a pass", "operator", passes)
         written = self.world.audit.since(begun)
-        self.book.note("quiet", "writes", len(written) / seconds, "/s", 25.0,
+        self.book.note("quiet", "writes", len(written) / seconds, "/s", self._most_writes(),
                   counted(written))  # fmt: skip
+        causes = dict(self.world.seen.causes.most_common(12))
+        self.book.note("quiet", "statuses written anew, by cause", sum(causes.values()) / seconds,
+                  "/s", note=ledger.listed(causes))  # fmt: skip
         altered = dict(self.world.seen.altered.most_common(12))
         self.book.note("quiet", "parts of statuses written anew", len(altered), "",
                   note=ledger.listed(altered))  # fmt: skip
@@ -279,6 +288,10 @@ class Trials:
             "leader", "killed → a new device's first write", writes.first(own) - killed, "s"
         )
 
+    def _most_writes(self) -> float:
+        """Return the writes a second that a quiet fleet may make: its share of the limit."""
+        return max(LEAST_WRITES, MOST_WRITES * self.base / MOST_DEVICES)
+
     @contextlib.asynccontextmanager
     async def _profiled(
         self, replica: processes.OperatorReplica, trial: str
@@ -328,19 +341,25 @@ class Trials:
         )
 
     async def _silence_of_writes(self, seconds: float) -> float:
-        """Wait until nothing was written for a while; the moment of the last write."""
+        """Wait until nothing but figures was written for a while; the moment of the last write.
+
+        Figures of placements are written as long as anybody measures, so many a second at most.
+        """
         begun = time.time()
 
+        def last() -> float:
+            return max(self.world.audit.last(), self.world.seen.stirred_at)
+
         async def silent() -> bool:
-            return time.time() - max(begun - SILENT / 2, self.world.audit.last()) >= SILENT
+            return time.time() - max(begun - SILENT / 2, last()) >= SILENT
 
         try:
             await self.world.until(silent, what="no write", seconds=max(SILENT * 2, seconds))
         except process.HarnessError as error:
-            last = self.world.audit.since(time.time() - 60.0)
-            often = ledger.listed(writes.repeated(last)) or "nothing twice"
+            written = self.world.audit.since(time.time() - 60.0)
+            often = ledger.listed(writes.repeated(written)) or "nothing twice"
             raise process.HarnessError(f"{error}; written in the last minute: {often}") from None
-        return self.world.audit.last()
+        return last()
 
     async def _are_ready(self, kind: str, count: int) -> bool:
         ready, _ = self.world.seen.count(kind)

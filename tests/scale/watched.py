@@ -1,4 +1,8 @@
-"""Which devices and placements are Ready, kept by a watch, with the moment of the last change."""
+"""Which devices and placements are Ready, kept by a watch, with the moment of the last change.
+
+Of a placement it also tells writes of figures alone from others: the operator may write so many of
+the first a second for ever, and a fleet is quiet all the same.
+"""
 
 import asyncio
 import contextlib
@@ -10,6 +14,7 @@ from typing import Any
 
 from foreshore_api import v1alpha1
 from foreshore_kube import api, kinds
+from foreshore_operator import manifests
 
 Json = dict[str, Any]
 KINDS = (v1alpha1.Device, v1alpha1.InferencePlacement)
@@ -30,6 +35,10 @@ class WatchedFleet:
     """When each device last changed hands, as seen from here."""
     altered: Counter[str] = field(default_factory=Counter)
     """How often each part of a status was written anew, by kind and path."""
+    causes: Counter[str] = field(default_factory=Counter)
+    """How many statuses were written anew, by kind and why."""
+    stirred_at: float = 0.0
+    """When a placement last said something else than figures, or there was a new one."""
     _statuses: dict[tuple[str, str], Json] = field(default_factory=dict)
 
     @contextlib.asynccontextmanager
@@ -73,8 +82,14 @@ class WatchedFleet:
             self.changed_at[kind] = time.time()
         before = self._statuses.get((kind, name))
         self._statuses[kind, name] = status
-        if before is not None:
-            self.altered.update(f"{kind} {path}" for path in differing(before, status))
+        is_placement = kind == v1alpha1.InferencePlacement.kind
+        has_figures = is_placement and is_of_figures(before, status)
+        if is_placement and before != status and not has_figures:
+            self.stirred_at = time.time()
+        if before is not None and before != status:
+            paths = [*differing(before, status)]
+            self.altered.update(f"{kind} {path}" for path in paths)
+            self.causes[f"{kind}: {'figures' if has_figures else cause(paths)}"] += 1
         if kind == v1alpha1.Device.kind:
             holder = (status.get("authority") or {}).get("holder", "")
             if self.holders.get(name) != holder:
@@ -84,6 +99,19 @@ class WatchedFleet:
             self.nodes[name] = tuple(
                 str(replica.get("node")) for replica in status.get("replicas", ())
             )
+
+
+def is_of_figures(before: Json | None, after: Json) -> bool:
+    """Whether two statuses of a placement differ in measured figures alone."""
+    if before is None or before == after:
+        return False
+    return manifests.without_figures(before) == manifests.without_figures(after)
+
+
+def cause(paths: list[str]) -> str:
+    """The part of a status for which it was written anew: conditions say the most."""
+    named = sorted(paths, key=lambda path: (not path.startswith("conditions"), path))
+    return named[0] if named else "nothing"
 
 
 def differing(before: Any, after: Any, path: str = "") -> Iterator[str]:

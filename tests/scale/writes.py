@@ -25,6 +25,8 @@ POLICY: Final[dict[str, Any]] = {
         {"level": "None"},
     ],
 }
+OF_PLACEMENTS: Final = "patch inferenceplacements/status"
+"""Among these are the figures that are written for ever, at a bounded rate."""
 URGENT: Final = ("pods", "inferenceplacements", "devices")
 """What moves rights and replicas; events and other statuses can wait."""
 
@@ -81,8 +83,12 @@ class AuditLog:
         )
 
     def last(self) -> float:
-        """The moment of the newest write; 0 where there is none."""
-        return max((write.at for write in self.read()), default=0.0)
+        """The moment of the newest write that may not go on for ever; 0 where there is none.
+
+        Whether the status of a placement was written for its figures alone, `watched` knows.
+        """
+        others = (write.at for write in self.read() if write.kind != OF_PLACEMENTS)
+        return max(others, default=0.0)
 
 
 def read(event: Mapping[str, Any]) -> Write:

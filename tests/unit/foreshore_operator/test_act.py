@@ -15,6 +15,7 @@ from foreshore_operator import act, defects, events, manifests, metrics, pods, s
 from foreshore_planner import plan as planning
 from foreshore_planner import snapshot
 from foreshore_planner.placement import case
+from foreshore_planner.world import delta, fold
 
 QUOTA = 'pods "ventilate-r0" is forbidden: exceeded quota: small'
 
@@ -26,6 +27,7 @@ class FakeKube:
         self.failures: dict[str, Exception] = {}
         self.made: list[str] = []
         self.statuses: list[str] = []
+        self.documents: list[api.Json] = []
         self.on_write: Callable[[], None] = lambda: None
 
     async def apply(self, kind: kinds.ResourceKind, document: api.Json, **options: Any) -> api.Json:
@@ -34,6 +36,7 @@ class FakeKube:
             raise self.failures[kind.kind]
         if options.get("subresource"):
             self.statuses.append(document["metadata"]["name"])
+            self.documents.append(document)
         return document
 
     async def create(self, kind: kinds.ResourceKind, document: api.Json, **_: Any) -> api.Json:
@@ -241,6 +244,22 @@ async def test_a_device_that_was_granted_just_now_says_nothing_before_its_grant_
     await rig.write(granting())
     assert rig.kube.statuses == ["room-301"], "the grant itself"
     assert ("Device", "hq", "room-301") not in rig.offered.keys
+
+
+async def test_a_grant_says_in_one_write_what_is_so_with_it(rig: Rig) -> None:
+    """A new Device was written twice: its grant, and its status once that came back."""
+    world = fold.KeptWorld()
+    made = fold.fold(world, delta.between(None, build.world()))
+    granted, defects_ = world.granted(made.grants)
+    assert not defects_
+    await rig.act.carry_out(made, granted)
+    [written] = [part for part in rig.kube.documents if part["metadata"]["name"] == "room-301"]
+    assert written["status"]["authority"]["holder"] == made.grants[0].authority.holder
+    [ready_] = [line for line in written["status"]["conditions"] if line["type"] == "Ready"]
+    assert (ready_["status"], ready_["reason"]) == ("True", "Delivered")
+    assert written["metadata"]["resourceVersion"] == made.grants[0].resource_version
+    reasons_ = [event.reason for event in rig.recorder if event.subject.name == "room-301"]
+    assert reasons_ == ["FirstGrant", "Delivered"]
 
 
 async def test_a_device_whose_grant_did_not_get_through_says_what_is_so(rig: Rig) -> None:

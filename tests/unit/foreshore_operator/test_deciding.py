@@ -11,7 +11,7 @@ from builders import planning as build
 from foreshore_api import meta, v1alpha1
 from foreshore_kube.mirror import ObjectKey
 from foreshore_operator import changes, compiling, deciding, measure, store
-from foreshore_planner import health, snapshot
+from foreshore_planner import health, pooling, snapshot
 from foreshore_planner import plan as planning
 from foreshore_planner.world import delta, fold
 
@@ -110,6 +110,20 @@ class Rig:
 
 def pods(made: delta.PlanDelta) -> set[str]:
     return {pod.name for plan in made.placements.values() if plan for pod in plan.pods}
+
+
+async def test_what_the_last_pass_saw_can_be_looked_at_beside_the_next_one() -> None:
+    """Pooling latencies looked at everything anew each minute, on the loop."""
+    first = build.settle(build.world())
+    rig = Rig(first)
+    assert rig.decider.last_seen() is None
+    await rig.decider.decide()
+    seen = rig.decider.last_seen()
+    assert seen is not None
+    rig.mirrors.seen = dataclasses.replace(first, fleet=None)
+    await rig.decider.decide()
+    assert pooling.pooled(seen) == pooling.pooled(first), "as it was then"
+    assert seen.index.placements.keys() == first.index.placements.keys()
 
 
 async def test_the_first_pass_decides_what_planning_everything_decides() -> None:

@@ -27,9 +27,13 @@ class Written:
 
     def __init__(self) -> None:
         self.managers: list[str] = []
+        self.documents: list[api.Json] = []
 
-    async def apply(self, *_: Any, manager: str, **__: Any) -> apply.WriteResult:
+    async def apply(
+        self, _kind: object, document: api.Json, *, manager: str, **_: Any
+    ) -> apply.WriteResult:
         self.managers.append(manager)
+        self.documents.append(document)
         return apply.WriteResult.WRITTEN
 
 
@@ -48,7 +52,8 @@ class Rig:
         self.events.append(event)
 
     def cache(self, queued: status_queue.QueuedStatus, status: api.Json | None = None) -> None:
-        metadata = {"namespace": queued.namespace, "name": queued.name, "uid": "u"}
+        metadata = {"namespace": queued.namespace, "name": queued.name, "uid": "u",
+                    "resourceVersion": "7"}  # fmt: skip
         written = queued.status.document() if status is None else status
         self.mirror.documents[queued.key] = {"metadata": metadata, "status": written}
 
@@ -91,10 +96,37 @@ def test_what_the_api_server_says_already_is_not_written(rig: Rig) -> None:
     assert rig.statuses.judge(of_device(), 0.0) is None
 
 
-def test_a_right_that_another_manager_owns_is_no_difference(rig: Rig) -> None:
+def test_a_right_is_no_difference(rig: Rig) -> None:
     queued = of_device()
     rig.cache(queued, queued.status.document() | {"authority": {"holder": "edge-1", "epoch": 7}})
     assert rig.statuses.judge(queued, 0.0) is None
+
+
+async def test_a_status_repeats_the_right_under_the_condition_that_nothing_has_changed(
+    rig: Rig,
+) -> None:
+    """An apply drops what it leaves out: the right would go away with the next status."""
+    held = {"holder": "edge-1", "epoch": 7, "lastIssued": 7, "takeoverBound": "38s"}
+    rig.cache(of_device(), {"authority": held})
+    await rig.statuses.write(of_device())
+    [written] = rig.writer.documents
+    assert written["status"]["authority"] == held
+    assert written["metadata"]["resourceVersion"] == "7"
+
+
+async def test_a_status_of_another_kind_is_written_whatever_changed_meanwhile(rig: Rig) -> None:
+    rig.cache(of_placement(), {})
+    await rig.statuses.write(of_placement())
+    assert "resourceVersion" not in rig.writer.documents[0]["metadata"]
+
+
+def test_a_grant_of_which_nothing_is_said_keeps_what_was_said() -> None:
+    authority = v1alpha1.DeviceAuthority(
+        holder="edge-2", epoch=8, last_issued=8, takeover_bound="38s"
+    )
+    before = {"authority": {"epoch": 7}, "conditions": [{"type": "Ready"}], "writerEpoch": 3}
+    written = statuses.granted(None, authority, {"status": before})
+    assert written == {"authority": authority.document(), "conditions": [{"type": "Ready"}]}
 
 
 def test_the_first_status_of_a_device_waits_for_its_grant_for_a_moment(rig: Rig) -> None:
@@ -158,6 +190,21 @@ async def test_figures_alone_wait_for_their_minute_and_come_then(rig: Rig) -> No
     assert due.wait == 0.0
 
 
+@pytest.mark.parametrize(
+    ("placements", "writes"),
+    [(10, 0.17), (76, 0.25), (760, 2.5), (7_600, 10.0), (30_000, 10.0)],
+    ids=["a site or two", "100 nodes", "1,000 nodes", "10,000 nodes", "more"],
+)
+def test_figures_are_few_writes_a_second_in_a_fleet_of_any_size(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, placements: int, writes: float
+) -> None:
+    """Of 76 placements each wrote its figures once a minute: five times what a fleet may write."""
+    monkeypatch.setattr(statuses, "FIGURES_KEPT", 100_000)
+    for number in range(placements):
+        rig.statuses._note_figures(("InferencePlacement", "hq", f"p{number}"))
+    assert placements / rig.statuses.period <= writes
+
+
 async def test_figures_of_a_large_fleet_are_so_many_writes_a_second_and_no_more(rig: Rig) -> None:
     """Ten thousand placements wrote theirs each minute: 167 writes a second."""
     for number in range(10_000):
@@ -195,7 +242,7 @@ async def test_readiness_that_turned_is_an_event_of_its_write(rig: Rig) -> None:
 
 async def test_an_object_that_is_not_understood_says_so_as_it_is_written(rig: Rig) -> None:
     status = v1alpha1.statuses.Observed(observed_generation=1, conditions=(ready("False"),))
-    document = {"metadata": {"namespace": "hq", "name": "odd"}}
+    document = {"metadata": {"namespace": "hq", "name": "odd", "resourceVersion": "7"}}
     queued = status_queue.QueuedStatus("Device", "hq", "odd", status, document)
     due = rig.statuses.judge(queued, 0.0)
     assert due is not None

@@ -13,8 +13,9 @@ from foreshore_operator import watchdog
 
 
 @contextlib.asynccontextmanager
-async def watched(late: list[float]) -> AsyncIterator[None]:
-    task = asyncio.create_task(watchdog.Watchdog(late.append).run())
+async def watched(late: list[float], work: list[float] | None = None) -> AsyncIterator[None]:
+    observed = work if work is not None else []
+    task = asyncio.create_task(watchdog.Watchdog(late.append, observed.append).run())
     await asyncio.sleep(0.1)
     try:
         yield
@@ -58,6 +59,19 @@ async def test_a_stall_that_computes_is_told_from_one_that_waits(
     used = re.search(r"\((\d+) ms of it its own", line)
     assert used is not None
     assert int(used[1]) < 150
+
+
+async def test_what_the_process_worked_meanwhile_is_told_from_what_it_was_kept_waiting() -> None:
+    late, worked = list[float](), list[float]()
+    async with watched(late, worked):
+        hold_the_loop(0.3)
+    assert max(late) > 0.2
+    assert max(worked) < 0.15
+    async with watched(late, worked):
+        until = time.process_time() + 0.2
+        while time.process_time() < until:
+            sum(range(1000))
+    assert max(worked) > 0.15
 
 
 async def test_a_loop_that_only_waits_has_no_stall_to_speak_of() -> None:

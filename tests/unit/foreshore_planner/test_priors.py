@@ -2,8 +2,11 @@
 
 import dataclasses
 
+import pytest
+
 from builders import planning as build
 from foreshore_api import meta, node_class
+from foreshore_api.v1alpha1 import inferenceplacement
 from foreshore_api.wire import histogram, report
 from foreshore_planner import latency, pooling, priors
 from foreshore_planner import plan as planning
@@ -99,6 +102,57 @@ def test_a_class_that_is_slow_elsewhere_moves_no_replica_that_runs() -> None:
     slow = priors.LatencyPriors(inference={(version, of_class): histogram.Histogram.of([5.0] * 50)})
     held = build.where(planning.plan(seen))
     assert build.where(planning.plan(dataclasses.replace(seen, priors=slow))) == held
+
+
+CLASSES = (
+    build.edge("edge-1", labels={meta.LABEL_CLASS: "slow"}),
+    build.edge("edge-2", labels={meta.LABEL_CLASS: "slow"}),
+    build.edge("edge-3", labels={meta.LABEL_CLASS: "fast"}),
+)
+RECORDED = priors.LatencyPriors(
+    inference={
+        (("hq", "occupancy-v1"), "slow"): histogram.Histogram.of([0.15] * 50),
+        (("hq", "occupancy-v1"), "fast"): histogram.Histogram.of([0.002] * 50),
+    },
+    network={("hq", "hq", name): histogram.Histogram.of([0.001] * 50) for name in ("slow", "fast")},
+    origin=priors.PriorOrigin.RECORDED,
+)
+
+
+def test_while_the_hub_is_away_a_new_placement_goes_by_what_is_recorded_and_says_so() -> None:
+    policies = (build.policy(latencyBudget="100ms"),)
+    seen = build.world(nodes=CLASSES, policies=policies, fleet=None, priors=RECORDED)
+    made = planning.plan(seen)
+    assert set(build.where(made).values()) == {"edge-3"}
+    [budget] = [plan.budget for plan in made.placements]
+    assert budget is not None
+    bases = {share.stage: share.basis for share in budget.split}
+    assert bases[inferenceplacement.BudgetStage.INFERENCE] == "Recorded"
+
+
+@pytest.mark.parametrize("origin", priors.PriorOrigin)
+def test_while_the_hub_is_away_nothing_that_is_recorded_moves_what_runs(
+    origin: priors.PriorOrigin,
+) -> None:
+    policies = (build.policy(latencyBudget="100ms"),)
+    seen = build.settle(build.world(nodes=CLASSES, policies=policies))
+    held = build.where(planning.plan(seen))
+    assert set(held.values()) == {"edge-1"}
+    recorded = dataclasses.replace(RECORDED, origin=origin)
+    for seconds in (1.0, 60.0, 3600.0):
+        away = build.later(dataclasses.replace(seen, fleet=None, priors=recorded), seconds)
+        assert build.where(planning.plan(away)) == held
+
+
+def test_while_the_hub_is_away_a_forced_move_goes_by_what_is_recorded() -> None:
+    policies = (build.policy(latencyBudget="100ms"),)
+    seen = build.settle(build.world(nodes=CLASSES, policies=policies))
+    drained = tuple(
+        dataclasses.replace(node, is_schedulable=False) if node.name == "edge-1" else node
+        for node in seen.nodes
+    )
+    away = dataclasses.replace(seen, nodes=drained, fleet=None, priors=RECORDED)
+    assert set(build.where(planning.plan(away)).values()) == {"edge-3"}
 
 
 def test_without_the_hub_nothing_is_pooled() -> None:

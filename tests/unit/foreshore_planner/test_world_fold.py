@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from builders import changing
+from foreshore_api.reasons import placement as reasons
 from foreshore_planner import plan as planning
-from foreshore_planner import snapshot, status
+from foreshore_planner import snapshot, status, succession
 from foreshore_planner.placement import case
 from foreshore_planner.world import deadlines, delta, fold, keys
 
@@ -59,6 +60,7 @@ class Followed:
         for kind, namespace, name, value in rows:
             self.rows[(kind, (namespace or "", name))] = value
         self.compare(planning.plan(seen), made, is_whole=looks_again)
+        self.compare_granted(seen, made)
 
     def compare(self, wanted: planning.Plan, made: delta.PlanDelta, *, is_whole: bool) -> None:
         assert self.world.health().nodes == wanted.health
@@ -74,6 +76,30 @@ class Followed:
         if wanted.wake_after is not None:
             assert made.wake_after is not None
             assert made.wake_after <= wanted.wake_after + 1e-6
+
+    def compare_granted(self, seen: snapshot.Snapshot, made: delta.PlanDelta) -> None:
+        """What a first grant says of its Device is what the reference says once it is there."""
+        first = [grant for grant in made.grants if grant.cause == reasons.FIRST_GRANT]
+        granted, defects = self.world.granted(first)
+        assert not defects
+        after = planning.plan(held(seen, first))
+        stated = {(row.namespace or "", row.name): row.status for row in after.statuses}
+        for at, status_ in granted.items():
+            assert spoken("Device", at, status_) == spoken("Device", at, stated[at])
+
+
+def held(seen: snapshot.Snapshot, grants: Sequence[succession.GrantUpdate]) -> snapshot.Snapshot:
+    """The same with grants that are written, and nothing else."""
+    rights = {(grant.namespace, grant.device): grant.authority for grant in grants}
+    devices = tuple(
+        device.model_copy(
+            update={"status": device.status.model_copy(update={"authority": authority})}
+        )
+        if (authority := rights.get((device.metadata.namespace or "", device.metadata.name)))
+        else device
+        for device in seen.devices
+    )
+    return dataclasses.replace(seen, devices=devices)
 
 
 def shown(plans: Any, is_whole: bool) -> dict[Any, case.PlacementPlan]:

@@ -95,20 +95,25 @@ def test_what_differs_between_two_statuses_is_named_by_its_condition() -> None:
 
 
 def stalls(within: int, beyond: int) -> processes.Samples:
-    name = processes.STALL_METRIC
-    text = (
+    text = "".join(
+        lateness(name, within, beyond) for name in (processes.STALL_METRIC, processes.WORK_METRIC)
+    )
+    return processes.Samples(tuple(processes.lines(text)))
+
+
+def lateness(name: str, within: int, beyond: int) -> str:
+    return (
         f"# TYPE {name} histogram\n"
         f'{name}_bucket{{le="0.05"}} {within}\n'
         f'{name}_bucket{{le="+Inf"}} {within + beyond}\n'
         f"{name}_count {within + beyond}\n{name}_sum 1\n"
     )
-    return processes.Samples(tuple(processes.lines(text)))
 
 
 def test_stalls_are_those_of_the_trial_alone() -> None:
     book = ledger.Ledger()
     book.note_stalls("quiet", stalls(100, 7), stalls(150, 9))
-    assert (book.figures[0].value, book.figures[0].verdict) == (2, "MISSED")
+    assert [(figure.value, figure.verdict) for figure in book.figures] == [(2, "MISSED")] * 2
 
 
 def test_a_product_without_a_watchdog_is_said_to_have_none() -> None:

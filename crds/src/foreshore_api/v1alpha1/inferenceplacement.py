@@ -47,6 +47,17 @@ class BudgetStage(StrEnum):
     ACTUATE = "Actuate"
 
 
+class StageBasis(StrEnum):
+    """What the figure of a stage rests on."""
+
+    MEASURED = "Measured"
+    PROBED = "Probed"
+    POOLED = "Pooled"
+    RECORDED = "Recorded"
+    REMEMBERED = "Remembered"
+    EXPECTED = "Expected"
+
+
 class CountedFrom(StrEnum):
     """Where the budget starts to count."""
 
@@ -166,6 +177,13 @@ class StageShare(Document):
 
     p99: scalars.Duration
     """99th percentile, rounded to two digits. Example: `4.2ms`."""
+
+    basis: StageBasis | None = None
+    """Measured: with this policy on this node. Probed: by echoes of that node's agent. Pooled: as
+    agents report it of this version on nodes of this class, or of the way there. Recorded: the
+    same, as a Prometheus has it, while the hub is out of reach. Remembered: the same, as it was
+    before both went. Expected: as the ModelVersion declares it. Absent: not stated.
+    Example: `Measured`."""
 
 
 class Budget(Document):

@@ -147,6 +147,13 @@ OPERATOR_LOOP_STALL: Final = Metric(
     (),
     "How late the event loop came to its own timer, measured all the time.",
 )
+OPERATOR_LOOP_WORK: Final = Metric(
+    "foreshore_operator_loop_work_seconds",
+    "histogram",
+    (),
+    "How much of that is processor time of the process itself; the rest the machine gave to others,"
+    " or something was waited for.",
+)
 OPERATOR_HEALED: Final = Metric(
     "foreshore_operator_intake_healed_total",
     "counter",

@@ -330,6 +330,7 @@ def _draw_budget(site: rich.tree.Tree, budget: inferenceplacement.Budget) -> Non
             terminal.text(share.p99.rjust(max(len(other.p99) for other in budget.split))),
             terminal.text(f"{_share(share.p99, limit):.1%}".rjust(6)),
             _bar(_share(share.p99, limit)),
+            terminal.text((share.basis or "", "dim")),
         ]
         for share in budget.split
     ]

@@ -24,7 +24,8 @@ from foreshore_kube.kinds import ResourceKind
 POLICIES: Final = "foreshore-epoch"
 """What the names of the chart's policies begin with; a refusal names its policy."""
 STATUS: Final = "status"
-OF_STATUS: Final = f"{STATUS}.writerEpoch"
+WRITER: Final = "writerEpoch"
+OF_STATUS: Final = f"{STATUS}.{WRITER}"
 """Where a status says who wrote it."""
 NUMBER = re.compile(r"[0-9]{1,16}")
 """As the policies read an annotation; anything else counts as no epoch."""
@@ -43,7 +44,7 @@ def of_object(document: Mapping[str, Any]) -> int:
 
 def of_status(document: Mapping[str, Any]) -> int:
     """The epoch of the leader that wrote an object's status; 0 if none says so."""
-    epoch = (document.get("status") or {}).get("writerEpoch")
+    epoch = (document.get("status") or {}).get(WRITER)
     return epoch if isinstance(epoch, int) else 0
 
 
@@ -66,7 +67,7 @@ def with_writer_epoch(kind: ResourceKind, document: api.Json, epoch: int) -> api
     """The document of a status with the same; kinds of others have no field for it."""
     if kind.group != meta.GROUP:
         return document
-    return {**document, "status": {**document["status"], "writerEpoch": epoch}}
+    return {**document, "status": {**document["status"], WRITER: epoch}}
 
 
 def is_refusal(error: api.ApiError) -> bool:

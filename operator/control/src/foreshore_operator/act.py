@@ -13,6 +13,7 @@ import dataclasses
 import datetime
 import functools
 import logging
+import types
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -35,8 +36,6 @@ from foreshore_planner.world import delta
 
 log = logging.getLogger(__name__)
 
-AUTHORITY = "foreshore-authority"
-"""Field manager of `Device.status.authority`, alone."""
 AGAIN = {
     apply.WriteResult.MOVED_ON: 0.5,
     apply.WriteResult.SUPERSEDED: 1.0,
@@ -54,6 +53,8 @@ SLICE = 16
 T = TypeVar("T")
 Key = tuple[str, str]
 """(namespace, name)."""
+
+NOTHING_GRANTED: Final[Mapping[Key, v1alpha1.DeviceStatus]] = types.MappingProxyType({})
 
 Urgent = tuple[status_queue.ObjectName, Callable[[], Awaitable[None]]]
 """What a write is about, and the write."""
@@ -82,10 +83,15 @@ class Act:
     _granted: set[status_queue.ObjectName] = dataclasses.field(default_factory=set)
     """Devices that this pass granted."""
 
-    async def carry_out(self, made: delta.PlanDelta) -> float | None:
+    async def carry_out(
+        self,
+        made: delta.PlanDelta,
+        granted: Mapping[Key, v1alpha1.DeviceStatus] = NOTHING_GRANTED,
+    ) -> float | None:
         """Write everything urgent that changed, that is due, or that is not there yet.
 
-        In how many seconds to look again, if something did not get through.
+        `granted` is what is said of Devices once their grants are written. In how many seconds to
+        look again, if something did not get through.
         """
         self.writer.tally.clear()
         refused = frozenset(self.refusals)
@@ -93,7 +99,7 @@ class Act:
         self._granted.clear()
         self._missing.clear()
         with self.queue.stand_back():
-            await self._all(self._urgent(made))
+            await self._all(self._urgent(made, granted))
         for key in self._open.keys() - self._missing:
             del self._open[key]
         waits = [AGAIN[outcome] for outcome in self.writer.tally if outcome in AGAIN]
@@ -109,7 +115,7 @@ class Act:
     def offer(self, rows: Iterable[status.Row]) -> None:
         """Queue statuses, but of Devices that were granted just now.
 
-        The grant comes back by the watch, and the next pass says what is true with it.
+        The grant has said what is true with it, and comes back by the watch.
         """
         queued = (
             status_queue.QueuedStatus(kind, namespace or "", name, value)
@@ -131,13 +137,19 @@ class Act:
             for pod in self.refusals.keys() - wanted:
                 del self.refusals[pod]
 
-    def _urgent(self, made: delta.PlanDelta) -> Iterator[Urgent]:
+    def _urgent(
+        self, made: delta.PlanDelta, granted: Mapping[Key, v1alpha1.DeviceStatus]
+    ) -> Iterator[Urgent]:
         """Yield the urgent writes in their order: who comes first has the writer's turn first."""
         device, placement = v1alpha1.Device.kind, v1alpha1.InferencePlacement.kind
         pod = kinds.PODS.kind
         plans = [(key, self._plans[key]) for key in self._open]
         for grant in made.grants:
-            yield (device, grant.namespace, grant.device), functools.partial(self._grant, grant)
+            of = granted.get((grant.namespace, grant.device))
+            yield (
+                (device, grant.namespace, grant.device),
+                functools.partial(self._grant, grant, of),
+            )
         for key, planned in plans:
             name = (placement, planned.namespace, planned.name)
             yield name, functools.partial(self._until_there, key, self._placement, planned)
@@ -189,8 +201,11 @@ class Act:
             status = manifests.refusal(document, why, now)
             yield status_queue.QueuedStatus(kind, *_named(document), status, document)
 
-    async def _grant(self, grant: succession.GrantUpdate) -> None:
-        """Write a right, if the Device has not changed since it was looked at."""
+    async def _grant(
+        self, grant: succession.GrantUpdate, status_: v1alpha1.DeviceStatus | None
+    ) -> None:
+        """Write a right and what is said with it, if the Device is as it was looked at."""
+        cached = self.store.document(v1alpha1.Device.kind, grant.namespace, grant.device)
         outcome = await self.writer.apply(
             kinds.of(v1alpha1.Device),
             {
@@ -199,17 +214,22 @@ class Act:
                     "name": grant.device,
                     "resourceVersion": grant.resource_version,
                 },
-                "status": {"authority": grant.authority.document()},
+                "status": statuses.granted(status_, grant.authority, cached),
             },
-            manager=AUTHORITY,
+            manager=statuses.LIFECYCLE,
             owns=("status.authority",),
-            cached=self.store.document(v1alpha1.Device.kind, grant.namespace, grant.device),
+            cached=cached,
             subresource="status",
         )
         if outcome is apply.WriteResult.WRITTEN:
             self._granted.add((v1alpha1.Device.kind, grant.namespace, grant.device))
             self.figures.moves.labels("authority", grant.cause).inc()
-            self.recorder.record(events.of_grant(self._device(grant), grant))
+            subject = self._device(grant)
+            self.recorder.record(events.of_grant(subject, grant))
+            if status_ is not None:
+                before = (cached or {}).get("status") or {}
+                for event in events.of_status(subject, before, status_):
+                    self.recorder.record(event)
             log.info(
                 "device %s/%s: granted to %s with epoch %d (%s: %s)",
                 grant.namespace,

@@ -15,13 +15,13 @@ import dataclasses
 import datetime
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from foreshore_api import meta, v1alpha1
 from foreshore_operator import changes, compiling, measure, observe, store
-from foreshore_planner import containment, health, named, priors, snapshot, status
+from foreshore_planner import containment, health, named, priors, snapshot, status, succession
 from foreshore_planner import plan as planning
 from foreshore_planner.placement import case
 from foreshore_planner.world import delta, fold
@@ -150,6 +150,14 @@ class Decider:
         """Return the statuses of objects as of the last pass."""
         return await asyncio.to_thread(self._world.rows, tuple(subjects))
 
+    async def granted(
+        self, grants: Sequence[succession.GrantUpdate]
+    ) -> tuple[Mapping[named.Key, v1alpha1.DeviceStatus], tuple[Defect, ...]]:
+        """Return what is said of Devices with the grants of the last pass."""
+        if not grants:
+            return {}, ()
+        return await asyncio.to_thread(self._world.granted, grants)
+
     async def close(self) -> None:
         """End a comparison that is under way."""
         if self._comparing is not None:
@@ -172,6 +180,14 @@ class Decider:
         if is_due:
             self._compare_at = self.clock() + COMPARED_EVERY
         return self._delta(answers), seen
+
+    def last_seen(self) -> snapshot.Snapshot | None:
+        """Return what the last pass saw, to look at beside the next one; None before the first.
+
+        Ages are as old as the last look at each thing. Lookups are made anew, by who asks for them:
+        those of the kept world change with it.
+        """
+        return dataclasses.replace(self._world.decided[0]) if self._world.decided else None
 
     def observed(self) -> snapshot.Snapshot:
         """Return all that is seen at this moment."""

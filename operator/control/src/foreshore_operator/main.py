@@ -49,6 +49,7 @@ from foreshore_operator import (
 from foreshore_operator.history import hub as hub_history
 from foreshore_operator.history import keeping, source
 from foreshore_planner import health as node_health
+from foreshore_planner import priors
 
 log = logging.getLogger(__name__)
 
@@ -186,7 +187,10 @@ async def operator(chosen: settings.OperatorSettings) -> AsyncIterator[Operator]
                 tasks.create_task(parts.passes.act.queue.run(), name="statuses"),
                 tasks.create_task(heap.keep(), name="heap"),
                 tasks.create_task(
-                    watchdog.Watchdog(parts.metrics.loop_stall.observe).run(), name="watchdog"
+                    watchdog.Watchdog(
+                        parts.metrics.loop_stall.observe, parts.metrics.loop_work.observe
+                    ).run(),
+                    name="watchdog",
                 ),
                 tasks.create_task(parts.passes.compilations.run(), name="compilations"),
                 tasks.create_task(
@@ -216,8 +220,8 @@ def _histories(
 ) -> tuple[keeping.History, ...]:
     """The sources of priors, nearest first; the client of Prometheus costs who has none nothing."""
     decider = parts.passes.decider
-    sources: list[tuple[str, source.LatencySource]] = [
-        ("Hub", hub_history.HubHistory(decider.observed))
+    sources: list[tuple[str, source.LatencySource, priors.PriorOrigin]] = [
+        ("Hub", hub_history.HubHistory(decider.last_seen), priors.PriorOrigin.POOLED)
     ]
     if chosen.prometheus_url is not None:
         from foreshore_operator.history import prometheus
@@ -228,13 +232,17 @@ def _histories(
             ca=chosen.prometheus_ca,
         )
         stack.callback(client.close)
-        sources.append(("Prometheus", client))
+        sources.append(("Prometheus", client, priors.PriorOrigin.RECORDED))
 
-    def kept_of(name: str, asked: source.LatencySource) -> keeping.History:
+    def kept_of(
+        name: str, asked: source.LatencySource, origin: priors.PriorOrigin
+    ) -> keeping.History:
         count = parts.metrics.history.labels
-        return keeping.History(asked, name, count=lambda outcome: count(name, outcome).inc())
+        return keeping.History(
+            asked, name, count=lambda outcome: count(name, outcome).inc(), origin=origin
+        )
 
-    kept = tuple(kept_of(name, asked) for name, asked in sources)
+    kept = tuple(kept_of(*named) for named in sources)
     decider.prior = keeping.Histories(*kept).priors
     return kept
 

@@ -4,6 +4,7 @@
         ▲                └── not what we asked for ──► ask for everything
         └── not complete: at once
 
+Answers are merged in a thread, one after the other: a whole fleet takes longer than the loop may.
 `observe` puts the newest evidence into the snapshot. A hub that does not answer leaves no evidence
 rather than old evidence: Unknown is not healthy and not dead. A hub of the release before answers
 with the whole fleet as one document, which is read as it is.
@@ -16,6 +17,8 @@ import logging
 import ssl
 import time
 from collections.abc import Callable
+from concurrent import futures
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -41,6 +44,18 @@ MAXIMUM_LINES = 4 * evidence.MAXIMUM_LINE
 """Bytes of an answer in lines: it ends with the first that makes it longer than it need be."""
 
 
+@dataclass(frozen=True, slots=True)
+class MergedAnswer:
+    """One answer in lines, merged."""
+
+    target: merged.MergedFleet
+    """What it was added to."""
+    changed: merged.FleetChanges
+    unread: frozenset[str]
+    fleet: report.Fleet | None
+    """Everything as of this answer; None where the rest of it has not come."""
+
+
 class HubEvidence:
     """The evidence of one hub. Use it as an async context manager; `run` keeps it fresh."""
 
@@ -58,11 +73,18 @@ class HubEvidence:
         self._token_file = token_file
         self._on_news = on_news
         self._clock = clock
+        self._fleet: report.Fleet | None = None
+        """The newest evidence that was complete."""
         self._whole: report.Fleet | None = None
-        """The newest answer of a hub that knows no lines."""
+        """The same, of a hub that knows no lines."""
+        self._merging = futures.ThreadPoolExecutor(1, "merging")
         self._merged: merged.MergedFleet | None = None
+        """What the newest evidence was made of."""
         self._next = merged.MergedFleet()
-        """What the next answer adds to: the same, or while everything is asked for anew another."""
+        """What the next answer adds to: the same, or while everything is asked for anew another.
+        Only the thread looks into it."""
+        self._since = ("", 0)
+        """Boot and revision of that."""
         self._changes = merged.FleetChanges()
         """Since they were asked for last."""
         self._untold = merged.FleetChanges()
@@ -80,6 +102,7 @@ class HubEvidence:
     async def __aexit__(self, *_: object) -> None:
         if self._session is not None:
             await self._session.close()
+        self._merging.shutdown(wait=False)
 
     async def _connect(self) -> None:
         """Begin a session with the authority as its file says now: certificates rotate."""
@@ -92,10 +115,9 @@ class HubEvidence:
     def evidence(self) -> tuple[report.Fleet | None, float]:
         """The newest answer and its age in seconds; None while the hub is out of reach."""
         age = self._clock() - self._received_at
-        fleet = self._whole if self._merged is None else self._merged.fleet()
-        if fleet is None or age > UNREACHABLE_AFTER:
+        if self._fleet is None or age > UNREACHABLE_AFTER:
             return None, 0.0
-        return fleet, age
+        return self._fleet, age
 
     def changes(self) -> merged.FleetChanges:
         """What changed since this was asked last."""
@@ -160,55 +182,75 @@ class HubEvidence:
             if answer.status != 200:
                 raise aiohttp.ClientPayloadError(f"the hub answered {answer.status}")
             if answer.content_type != evidence.CONTENT_TYPE:
-                self._take_whole(*read(await _body(answer, MAXIMUM_BODY)))
+                body = await _body(answer, MAXIMUM_BODY)
+                self._take_whole(*await asyncio.to_thread(read, body))
                 return True
-            return self._take_lines(await _body(answer, MAXIMUM_LINES))
+            return await self._take_lines(await _body(answer, MAXIMUM_LINES))
 
     def _parameters(self, wait: float) -> dict[str, str]:
         """The question; a hub of the release before reads no more of it than `revision`."""
-        parameters = {
-            "wait": f"{wait:g}s",
-            "since": str(self._next.revision),
-            "boot": self._next.boot_id,
-        }
+        boot_id, revision = self._since
+        parameters = {"wait": f"{wait:g}s", "since": str(revision), "boot": boot_id}
         if wait and self._whole is not None:
             parameters["revision"] = str(self._whole.revision)
         return parameters
 
     def _take_whole(self, fleet: report.Fleet, unread: frozenset[str]) -> None:
         before, self._whole = self._whole, fleet
-        self._merged, self._next = None, merged.MergedFleet()
-        self._arrived(unread)
+        self._fleet, self._merged = fleet, None
+        self._forget()
+        self._arrived(unread, self._clock())
         if before is None or before.revision != fleet.revision:
             self._changes.is_whole = True
             self._on_news(gave_back(fleet) != (gave_back(before) if before else frozenset()))
 
-    def _take_lines(self, body: bytes) -> bool:
+    async def _take_lines(self, body: bytes) -> bool:
         """Add an answer in lines to what we have; whether it brought all there is.
 
         Raises:
             aiohttp.ClientPayloadError: it is none, or adds to something else; then everything is
                 asked for anew.
         """
+        merge, at = self._merge, self._clock()
         try:
-            head, lines = split(body)
-            if self._next.is_overtaken(head):
-                return True
-            target = self._next if head.base else merged.MergedFleet()
-            target.begin(head, self._clock())
-            for line in lines:
-                target.take(line)
+            answer = await asyncio.get_running_loop().run_in_executor(
+                self._merging, merge, body, at
+            )
         except (ValueError, TypeError, KeyError) as error:
-            self._next = merged.MergedFleet()
+            self._forget()
             raise aiohttp.ClientPayloadError(f"no evidence of a fleet: {error}"[:1000]) from error
-        self._untold.add(target.finish())
-        self._next = target
-        if head.is_complete:
-            self._untold.is_whole |= target is not self._merged
-            self._whole, self._merged = None, target
-            self._arrived(frozenset(target.unread))
+        if answer is None:
+            return True
+        self._since = (answer.target.boot_id, answer.target.revision)
+        self._untold.add(answer.changed)
+        if answer.fleet is not None:
+            self._untold.is_whole |= answer.target is not self._merged
+            self._fleet, self._whole, self._merged = answer.fleet, None, answer.target
+            self._arrived(answer.unread, at)
             self._tell()
-        return head.is_complete
+        return answer.fleet is not None
+
+    def _merge(self, body: bytes, at: float) -> MergedAnswer | None:
+        """Merge an answer that came at an instant, in the thread; None where a later one came.
+
+        Raises:
+            ValueError, TypeError, KeyError: it is none, or adds to something else.
+        """
+        head, lines = split(body)
+        if self._next.is_overtaken(head):
+            return None
+        target = self._next if head.base else merged.MergedFleet()
+        target.begin(head, at)
+        for line in lines:
+            target.take(line)
+        changed = target.finish()
+        self._next = target
+        fleet = target.fleet() if head.is_complete else None
+        return MergedAnswer(target, changed, frozenset(target.unread), fleet)
+
+    def _forget(self) -> None:
+        """Ask for everything next."""
+        self._next, self._since = merged.MergedFleet(), ("", 0)
 
     def _tell(self) -> None:
         """Let those know who look at what changed."""
@@ -217,8 +259,8 @@ class HubEvidence:
         if changed.is_news:
             self._on_news(changed.is_urgent)
 
-    def _arrived(self, unread: frozenset[str]) -> None:
-        self._received_at = self._clock()
+    def _arrived(self, unread: frozenset[str], at: float) -> None:
+        self._received_at = at
         self.asked.set()
         for node in sorted(unread - self._unread):
             log.warning("what the agent of node %s reports is not understood: it counts as silent."

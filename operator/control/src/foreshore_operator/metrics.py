@@ -38,12 +38,8 @@ class Metrics:
             registry=self.registry,
             buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10),
         )
-        self.loop_stall = prometheus_client.Histogram(
-            names.OPERATOR_LOOP_STALL.name,
-            names.OPERATOR_LOOP_STALL.help,
-            registry=self.registry,
-            buckets=(0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5),
-        )
+        self.loop_stall = self._lateness(names.OPERATOR_LOOP_STALL)
+        self.loop_work = self._lateness(names.OPERATOR_LOOP_WORK)
         self.leader = self._gauge(names.OPERATOR_LEADER)
         self.status_retries = self._counter(names.OPERATOR_STATUS_RETRIES)
         self._queue_length = self._gauge(names.OPERATOR_STATUS_QUEUE)
@@ -53,6 +49,14 @@ class Metrics:
         """Whom to ask how many statuses wait, and since when the first of them does."""
         self._queue_length.set_function(length)
         self._queue_oldest.set_function(oldest)
+
+    def _lateness(self, metric: names.Metric) -> prometheus_client.Histogram:
+        return prometheus_client.Histogram(
+            metric.name,
+            metric.help,
+            registry=self.registry,
+            buckets=(0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5),
+        )
 
     def _gauge(self, metric: names.Metric) -> prometheus_client.Gauge:
         return prometheus_client.Gauge(

@@ -124,12 +124,13 @@ class Passes:
     async def _acted(self, made: delta.PlanDelta) -> float | None:
         """Write what is urgent, then make some of the statuses that are due."""
         self._unsaid.update(dict.fromkeys(sorted(made.statuses)))
-        again = await self.act.carry_out(made)
+        granted, unsaid = await self.decider.granted(made.grants)
+        again = await self.act.carry_out(made, granted)
         subjects = tuple(itertools.islice(self._unsaid, ROWS))
         rows, unmade = await self.decider.rows(subjects)
         for subject in subjects:
             del self._unsaid[subject]
-        for defect in unmade:
+        for defect in (*unsaid, *unmade):
             self._note(defect)
         self.act.offer(rows)
         return again

@@ -3,6 +3,10 @@
 A status is worth a write when the API server does not say it yet; one that differs in figures only
 waits for its minute, and the first one of a Device waits for its grant, so that a Device that is
 applied and granted is written once.
+
+A Device's status is always written whole, by its grants too, so that a grant carries what is said
+with it. What a status repeats of the right is as the API server has it, under the condition that
+the Device has not changed since.
 """
 
 from __future__ import annotations
@@ -13,15 +17,20 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from foreshore_api import conditions, meta, v1alpha1
-from foreshore_kube import api, apply, kinds
+from foreshore_kube import api, apply, epochs, kinds
 from foreshore_operator import events, manifests, status_queue, store
 
 PLACEMENT: Final = "foreshore-placement"
 """Field manager of placements, pods and what they read."""
 LIFECYCLE: Final = "foreshore-lifecycle"
-"""Field manager of every status but where another concern is named."""
+"""Field manager of every status but those of placements."""
 FIGURES_PERIOD: Final = 60.0
 """Seconds between two writes of measured figures of one placement, in a fleet of few."""
+FIGURES_A_PLACEMENT: Final = 5.0
+"""Seconds by which each further placement lengthens that: so few writes a second are no load."""
+FIGURES_SETTLED: Final = 360.0
+"""Seconds to which that lengthens it: agents measure over five minutes, and a figure of those
+before says as much."""
 FIGURES_A_SECOND: Final = 10.0
 """Writes of figures a second at most, of all placements: in a large fleet each waits longer."""
 FIGURES_LONGEST: Final = 3600.0
@@ -66,7 +75,7 @@ class Statuses:
         is_placement = queued.kind == v1alpha1.InferencePlacement.kind
         outcome = await self.writer.apply(
             kinds.of(MODELS[queued.kind]),
-            {"metadata": _metadata(queued), "status": _lifecycle(queued.status)},
+            {"metadata": _metadata(queued, cached), "status": _repeating(queued, cached)},
             manager=PLACEMENT if is_placement else LIFECYCLE,
             owns=_owned(queued.status),
             cached=cached,
@@ -102,8 +111,10 @@ class Statuses:
     @property
     def period(self) -> float:
         """Seconds between two writes of figures of one placement."""
-        spread = len(self._figures_written) / FIGURES_A_SECOND
-        return min(max(FIGURES_PERIOD, spread), FIGURES_LONGEST)
+        count = len(self._figures_written)
+        lengthened = min(count * FIGURES_A_PLACEMENT, FIGURES_SETTLED)
+        spread = count / FIGURES_A_SECOND
+        return min(max(FIGURES_PERIOD, lengthened, spread), FIGURES_LONGEST)
 
     def _note_figures(self, key: status_queue.ObjectName) -> None:
         """Remember when figures were written; older moments than a period are of no use."""
@@ -123,9 +134,36 @@ class Statuses:
             self.recorder.record(event)
 
 
-def _metadata(queued: status_queue.QueuedStatus) -> api.Json:
+def granted(
+    status: v1alpha1.DeviceStatus | None,
+    authority: v1alpha1.DeviceAuthority,
+    cached: api.Json | None,
+) -> dict[str, Any]:
+    """Return a Device's whole status with a right; what it says stays where nothing else is known.
+
+    `status` is what is so once the right is written.
+    """
+    before = (cached or {}).get("status") or {}
+    kept = {key: value for key, value in before.items() if key != epochs.WRITER}
+    stated = _lifecycle(status) if status is not None else kept
+    return {**stated, "authority": authority.document()}
+
+
+def _metadata(queued: status_queue.QueuedStatus, cached: api.Json) -> api.Json:
     namespace = {"namespace": queued.namespace} if queued.namespace else {}
-    return {"name": queued.name, **namespace}
+    metadata = {"name": queued.name, **namespace}
+    if queued.kind == v1alpha1.Device.kind:
+        metadata["resourceVersion"] = cached["metadata"]["resourceVersion"]
+    return metadata
+
+
+def _repeating(queued: status_queue.QueuedStatus, cached: api.Json) -> dict[str, Any]:
+    """A status with the right of a Device as it is: what is left out of an apply goes away."""
+    document = _lifecycle(queued.status)
+    authority = (cached.get("status") or {}).get("authority")
+    if queued.kind == v1alpha1.Device.kind and authority is not None:
+        document["authority"] = authority
+    return document
 
 
 def _turned_bad(before: Any, status: v1alpha1.statuses.Observed) -> bool:
@@ -138,7 +176,7 @@ def _turned_bad(before: Any, status: v1alpha1.statuses.Observed) -> bool:
 
 
 def _lifecycle(status: v1alpha1.statuses.Observed) -> dict[str, Any]:
-    """A status without what another field manager owns."""
+    """A status without the right of a Device, which grants decide."""
     document = status.document()
     if isinstance(status, v1alpha1.DeviceStatus):
         document.pop("authority", None)
@@ -146,7 +184,7 @@ def _lifecycle(status: v1alpha1.statuses.Observed) -> dict[str, Any]:
 
 
 def _owned(status: v1alpha1.statuses.Observed) -> tuple[str, ...]:
-    """The paths of a status that belong to its manager, whether they have a value now or not."""
+    """The paths of a status that are compared, whether they have a value now or not."""
     aliases = (info.alias or name for name, info in type(status).model_fields.items())
     return tuple(
         f"status.{alias}"

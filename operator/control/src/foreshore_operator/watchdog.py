@@ -6,7 +6,8 @@ the log names the lines that block and not only that something did. Nothing here
 `/healthz` is for loops that hang for good.
 
 A machine that gives the process no time makes stalls too. The log tells them apart by the processor
-time that the loop's thread has used meanwhile.
+time that the loop's thread has used meanwhile, and a second figure by that of the whole process: of
+a stall no more can be its own work, on the loop or in a thread that the loop had to wait for.
 """
 
 from __future__ import annotations
@@ -59,12 +60,14 @@ class Watchdog:
     def __init__(
         self,
         observe: Callable[[float], None],
+        observe_work: Callable[[float], None] = lambda _seconds: None,
         *,
         period: float = PERIOD,
         stall: float = STALL,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._observe = observe
+        self._observe_work = observe_work
         self._period = period
         self._stall = stall
         self._clock = clock
@@ -84,18 +87,19 @@ class Watchdog:
         beside.start()
         try:
             while True:
-                used = time.thread_time()
+                used, worked = time.thread_time(), time.process_time()
                 await asyncio.sleep(self._period)
-                self._beat(time.thread_time() - used)
+                self._beat(time.thread_time() - used, time.process_time() - worked)
         finally:
             self._ended.set()
 
-    def _beat(self, processor: float) -> None:
+    def _beat(self, processor: float, of_process: float) -> None:
         now = self._clock()
         late = max(0.0, now - self._due)
         seen, self._seen = self._seen, ""
         self._due = now + self._period
         self._observe(late)
+        self._observe_work(min(late, of_process))
         if late > self._stall:
             self._log(LoopStall(late, processor, seen), now)
 

@@ -163,6 +163,16 @@ def status_of(
     return (kind, scope, name, value), defect
 
 
+def granted_status(
+    seen: snapshot.Snapshot, decided: outcome.PassOutcome, grant: succession.GrantUpdate
+) -> tuple[v1alpha1.DeviceStatus | None, Defect | None]:
+    """Return what a grant says of its Device beside the right; None where that fails."""
+    try:
+        return status.of_granted(seen, decided, grant), None
+    except Exception as error:  # noqa: BLE001 - the right is granted all the same; logged, counted
+        return None, Defect(v1alpha1.Device.kind, grant.namespace, grant.device, error)
+
+
 def _with_problem(
     resource: Any, problem: binding.BindingProblem, seen: snapshot.Snapshot
 ) -> v1alpha1.statuses.Observed:

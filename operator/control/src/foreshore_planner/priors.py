@@ -11,6 +11,7 @@ everything while the hub is out of reach (`foreshore_operator.history`). A snaps
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TypeVar
 
 from foreshore_api.wire import histogram
@@ -24,6 +25,17 @@ ENOUGH = 20
 """Samples below which a figure says nothing (design/placement.md)."""
 
 
+class PriorOrigin(StrEnum):
+    """Where pooled figures come from."""
+
+    POOLED = "Pooled"
+    """The hub answers: what agents report now, and of the rest what was recorded before."""
+    RECORDED = "Recorded"
+    """The hub is out of reach: what a Prometheus recorded lately."""
+    REMEMBERED = "Remembered"
+    """Nobody answers: what was said before, for an hour at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class LatencyPriors:
     """Merged histograms of what is alike; what is not in here is unknown."""
@@ -32,14 +44,16 @@ class LatencyPriors:
     """By (version, class of node): how long a replica takes, its queue included."""
     network: Mapping[tuple[str, str, str], histogram.Histogram] = field(default_factory=dict)
     """By (site of the agent that calls, site of the node or empty, class of the node)."""
+    origin: PriorOrigin = PriorOrigin.POOLED
 
 
 NOTHING = LatencyPriors()
 
 
-def first(*sources: LatencyPriors) -> LatencyPriors:
+def first(*sources: LatencyPriors, origin: PriorOrigin = PriorOrigin.POOLED) -> LatencyPriors:
     """Return of every figure the one of the first source that has enough samples of it."""
     return LatencyPriors(
+        origin=origin,
         inference=_first(source.inference for source in sources),
         network=_first(source.network for source in sources),
     )

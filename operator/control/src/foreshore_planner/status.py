@@ -4,10 +4,10 @@ The one place where conditions and their messages are made.
 
 `Ready` means accepted and delivered, or queued for delivery, never online. `Reconciling` and
 `Stalled` exist only while they are true. Messages hold no volatile number. The holder of a device
-is written by another field manager (see `succession`), so a Device's status here leaves `authority`
-out.
+is decided by `succession` and written by grants, so a Device's status here leaves `authority` out.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -15,6 +15,7 @@ from foreshore_api import conditions, meta, scalars, v1alpha1
 from foreshore_api.wire import report
 from foreshore_planner import (
     agent_conditions,
+    authority,
     binding,
     connection,
     fences,
@@ -155,6 +156,25 @@ def of_device(
         conditions=_merged(device.device, statements, seen),
         fence=device.fence if device.profile is not None else device.device.status.fence,
     )
+
+
+def of_granted(
+    seen: snapshot.Snapshot, decided: outcome.PassOutcome, grant: succession.GrantUpdate
+) -> v1alpha1.DeviceStatus:
+    """Say of a Device what is so once a right is written: the grant carries it.
+
+    Raises KeyError when the Device is not bound any more.
+    """
+    at = (grant.namespace, grant.device)
+    bound = decided.bound.devices[at]
+    status = bound.device.status.model_copy(update={"authority": grant.authority})
+    holding = dataclasses.replace(bound, device=bound.device.model_copy(update={"status": status}))
+    after = dataclasses.replace(
+        decided,
+        bound=dataclasses.replace(decided.bound, devices={at: holding}),
+        successions={at: authority.of(seen, decided.verdicts, decided.bound, holding)},
+    )
+    return of_device(seen, after, at)
 
 
 def of_model(

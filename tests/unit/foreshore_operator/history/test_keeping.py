@@ -12,12 +12,16 @@ from foreshore_planner import priors
 MEASURED = priors.LatencyPriors(
     inference={(("hq", "v1"), "arm64-pi"): histogram.Histogram.of([0.01] * 30)}
 )
+RECORDED = priors.LatencyPriors(
+    inference={(("hq", "v1"), "arm64-pi"): histogram.Histogram.of([0.5] * 30)}
+)
 
 
 class Scripted:
     """A source that answers, or fails, as it is told."""
 
-    def __init__(self) -> None:
+    def __init__(self, answer: priors.LatencyPriors = MEASURED) -> None:
+        self.answer = answer
         self.failure = ""
         self.asked: list[datetime.datetime] = []
 
@@ -25,7 +29,7 @@ class Scripted:
         self.asked.append(now)
         if self.failure:
             raise source.HistoryError(self.failure)
-        return MEASURED
+        return self.answer
 
 
 async def test_what_was_measured_counts_for_an_hour_after_its_source_went(
@@ -63,3 +67,35 @@ async def test_priors_of_several_sources_stay_one_object_while_nobody_says_anyth
     known = histories.priors()
     assert known == MEASURED
     assert known is histories.priors()
+
+
+async def test_while_the_hub_is_away_what_is_recorded_counts_and_not_what_was_reported() -> None:
+    clock = [100.0]
+    of_hub, of_prometheus = Scripted(), Scripted(RECORDED)
+    hub = keeping.History(of_hub, "Hub", clock=lambda: clock[0])
+    prometheus = keeping.History(
+        of_prometheus,
+        "Prometheus",
+        clock=lambda: clock[0],
+        origin=priors.PriorOrigin.RECORDED,
+    )
+    histories = keeping.Histories(hub, prometheus)
+
+    async def asked() -> priors.LatencyPriors:
+        for history in histories.histories:
+            await history.ask()
+        clock[0] += keeping.PERIOD
+        return histories.priors()
+
+    assert await asked() == MEASURED, "the nearest source"
+    of_hub.failure = "the hub is out of reach"
+    recorded = await asked()
+    assert recorded.inference == RECORDED.inference
+    assert recorded.origin is priors.PriorOrigin.RECORDED
+    of_prometheus.failure = "connection refused"
+    remembered = await asked()
+    assert remembered.inference == MEASURED.inference
+    assert remembered.origin is priors.PriorOrigin.REMEMBERED
+    assert histories.priors() is remembered
+    of_hub.failure = ""
+    assert await asked() == MEASURED

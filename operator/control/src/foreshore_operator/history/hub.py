@@ -13,13 +13,13 @@ from foreshore_planner import pooling, priors, snapshot
 
 @dataclass(frozen=True, slots=True)
 class HubHistory:
-    """A `source.LatencySource` over all that is seen at that moment."""
+    """A `source.LatencySource` over what the last pass saw."""
 
-    observed: Callable[[], snapshot.Snapshot]
+    observed: Callable[[], snapshot.Snapshot | None]
 
     async def read(self, now: datetime.datetime) -> priors.LatencyPriors:
         """Pool it; raises HistoryError while nothing is seen of the fleet."""
         seen = self.observed()
-        if seen.fleet is None:
+        if seen is None or seen.fleet is None:
             raise source.HistoryError("the hub is out of reach")
         return await asyncio.to_thread(pooling.pooled, seen)

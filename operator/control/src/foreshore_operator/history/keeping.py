@@ -1,7 +1,10 @@
 """Asking sources again and again: priors are there when a pass wants them.
 
-A source that does not answer leaves what it said for `KEPT` seconds, because a model does not get
-slower while nobody looks; then nothing is known. Nothing waits for it, and it wakes no pass.
+    every source that answers, nearest first ── none does ──► what was said before ──► nothing
+
+While the hub is out of reach, a Prometheus is the source that answers. Where none does, what was
+said counts for `KEPT` seconds, because a model does not get slower while nobody looks; then nothing
+is known. Nothing waits for an answer, and it wakes no pass.
 """
 
 from __future__ import annotations
@@ -36,6 +39,8 @@ class History:
     clock: Callable[[], float] = time.monotonic
     count: Callable[[str], None] = lambda _outcome: None
     """Hears `answered` or `failed`."""
+    origin: priors.PriorOrigin = priors.PriorOrigin.POOLED
+    """What figures rest on where this source is the nearest that answers."""
     _priors: priors.LatencyPriors = field(default=priors.NOTHING)
     _at: float | None = None
     _problem: str = ""
@@ -44,6 +49,11 @@ class History:
         """The newest answer, or nothing once it is too old."""
         is_current = self._at is not None and self.clock() - self._at <= KEPT
         return self._priors if is_current else priors.NOTHING
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether the last question was answered."""
+        return self._at is not None and not self._problem
 
     async def run(self) -> None:
         """Ask until cancelled."""
@@ -82,14 +92,23 @@ class Histories:
 
     def __init__(self, *histories: History) -> None:
         self.histories = histories
-        self._answers: tuple[priors.LatencyPriors, ...] = ()
+        self._sources: tuple[priors.LatencyPriors, ...] = ()
         self._merged = priors.NOTHING
 
     def priors(self) -> priors.LatencyPriors:
         """What is known now; the same object while no source says anything else."""
-        answers = tuple(history.priors() for history in self.histories)
-        if len(answers) != len(self._answers) or any(
-            answer is not before for answer, before in zip(answers, self._answers, strict=True)
-        ):
-            self._answers, self._merged = answers, priors.first(*answers)
+        answering = tuple(history for history in self.histories if history.is_answering)
+        remembered = priors.PriorOrigin.REMEMBERED
+        origin = answering[0].origin if answering else remembered
+        sources = tuple(history.priors() for history in answering or self.histories)
+        if origin is not self._merged.origin or not _are_the_same(sources, self._sources):
+            self._sources, self._merged = sources, priors.first(*sources, origin=origin)
         return self._merged
+
+
+def _are_the_same(
+    sources: tuple[priors.LatencyPriors, ...], before: tuple[priors.LatencyPriors, ...]
+) -> bool:
+    return len(sources) == len(before) and all(
+        source_ is earlier for source_, earlier in zip(sources, before, strict=True)
+    )

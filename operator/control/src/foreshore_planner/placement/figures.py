@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from foreshore_api import addresses, conditions, scalars
 from foreshore_api.v1alpha1 import inferenceplacement
-from foreshore_planner import latency, snapshot
+from foreshore_planner import latency, priors, snapshot
 from foreshore_planner.placement import serving, troubles
 from foreshore_planner.placement.case import Case, Sight
 
@@ -130,11 +130,25 @@ def budget(case: Case, predictions: Sequence[latency.Prediction]) -> inferencepl
                     stage.p99, before.get(inferenceplacement.BudgetStage(stage.stage.value))
                 )
                 or "0ms",
+                basis=_basis(stage, case.evidence.prior.origin),
             )
             for stage in (slowest.stages if slowest is not None else ())
             if stage.p99 is not None and stage.source is not latency.FigureBasis.UNKNOWN
         ),
     )
+
+
+def _basis(
+    stage: latency.StageLatency, origin: priors.PriorOrigin
+) -> inferenceplacement.StageBasis | None:
+    """Return what a stage's figure rests on; of a pooled one who has it depends on who answers."""
+    match stage.source:
+        case latency.FigureBasis.UNKNOWN:
+            return None
+        case latency.FigureBasis.POOLED:
+            return inferenceplacement.StageBasis(origin.value)
+        case other:
+            return inferenceplacement.StageBasis(other.value)
 
 
 def duration(seconds: float) -> str:

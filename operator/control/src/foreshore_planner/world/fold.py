@@ -10,7 +10,7 @@ stays; nobody else is touched.
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from foreshore_api import v1alpha1
 from foreshore_planner import (
@@ -78,6 +78,22 @@ class KeptWorld:
         return (
             tuple(row for row, _ in made if row is not None),
             tuple(defect for _, defect in made if defect is not None),
+        )
+
+    def granted(
+        self, grants: Iterable[succession.GrantUpdate]
+    ) -> tuple[Mapping[binding.Key, v1alpha1.DeviceStatus], tuple[containment.Defect, ...]]:
+        """Return the statuses of Devices as they are once these grants of the last pass are there.
+
+        Raises RuntimeError before the first pass.
+        """
+        if self.decided is None:
+            raise RuntimeError("a grant is made of a pass, and there was none yet")
+        present, decided = self.decided
+        made = [(grant, *containment.granted_status(present, decided, grant)) for grant in grants]
+        return (
+            {(grant.namespace, grant.device): of for grant, of, _ in made if of is not None},
+            tuple(defect for _, _, defect in made if defect is not None),
         )
 
 
