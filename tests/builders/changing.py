@@ -276,8 +276,13 @@ def node_changes(seen: World, number: int, how: int) -> World:
         {"taints": (snapshot.Taint("gone", "", "NoSchedule"),)},
         {"labels": {"site": "hq"}},
         {"zone": "a"},
+        {"requested": NARROW},
     )
     return _with_node(seen, number, **changes[how % len(changes)])
+
+
+NARROW = snapshot.ComputeResources(cpu=1850)
+"""What leaves room for one replica."""
 
 
 def node_goes(seen: World, number: int, _: int) -> World:

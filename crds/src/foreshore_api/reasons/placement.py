@@ -114,6 +114,15 @@ OVER_BUDGET: Final = Reason(
     "OverBudget",
     "Measured over the latency budget, while another node is predicted well within it.",
 )
+REDUNDANCY_RESTORED: Final = Reason(
+    "RedundancyRestored",
+    "It shared a failure domain with another replica, and another domain has room again.",
+)
+ROOM_AT_EDGE: Final = Reason(
+    "RoomAtEdge", "It had overflowed into the cloud, and the edge has room again."
+)
+UNFORCED: Final = frozenset({MADE_ROOM, REDUNDANCY_RESTORED, ROOM_AT_EDGE})
+"""Moves that nothing about the replica or its node forced: of one placement they are apart."""
 TROUBLES: Final = frozenset({POD_FAILED, POD_NOT_READY, ENDPOINT_BAD, TOO_SLOW, OVER_BUDGET})
 """Causes that lie with the replica on its node: it would likely meet them there again."""
 

@@ -55,6 +55,15 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
+class Delay:
+    """Why a replica that would be better elsewhere stays where it is."""
+
+    message: str
+    is_pending: bool
+    """Whether time or another placement ends it; else its own site has to change first."""
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     """What the conditions of a placement are made from."""
 
@@ -76,6 +85,8 @@ class Findings:
     """Of agents whose calls are bad."""
     refusal: str | None
     """Why replicas refuse the version that is asked for, in words."""
+    delay: Delay | None = None
+    """Of a replica that would be better elsewhere."""
     shortfall: str = ""
     """Which replicas another provider computes than the one that is wanted first, in words."""
 

@@ -6,6 +6,7 @@
 Called by `placing`; `matching` gives all that is asked and allowed its nodes.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -68,8 +69,10 @@ class PermittedWants:
     """Moves that the hold and the pace of its site permit, by slot."""
     waiting: tuple[str, str] | None
     """(reason, message) of the moves that wait."""
-    has_yielded: bool = False
-    """Whether one of its replicas makes room for another placement's."""
+    moves_unforced: bool = False
+    """Whether a replica of it moves though nothing forces it: it makes room, or returns."""
+    delay: case.Delay | None = None
+    """Why a replica that would be better elsewhere stays where it is."""
 
     @property
     def key(self) -> snapshot.At:
@@ -81,6 +84,16 @@ class PermittedWants:
         """Who stays where it is."""
         held = self.wants.held
         return {slot: held[slot] for slot in held if slot not in self.allowed}
+
+    def moving(self, forces: Mapping[str, slots.Force]) -> "PermittedWants":
+        """Return the same with replicas that move though nothing forces them, by slot."""
+        causes = {**self.wants.causes, **forces}
+        return dataclasses.replace(
+            self,
+            wants=dataclasses.replace(self.wants, causes=causes),
+            allowed={**self.allowed, **forces},
+            moves_unforced=True,
+        )
 
     def requests(self, *, is_full_too: bool = False) -> dict[str, list[candidates.Candidate]]:
         """Return the slots that need a node, each with the nodes that would do.
