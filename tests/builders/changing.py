@@ -445,6 +445,7 @@ def policy_changes(seen: World, number: int, how: int) -> World:
         {"deviceSelector": {"matchLabels": {"zone": "east"}}},
         {"deviceSelector": {"matchExpressions": [{"key": "zone", "operator": "Exists"}]}},
         {"placement": {"replicas": 16}},
+        {"placement": {"replicas": 1, "standby": 1, "failback": "WhenStable"}},
     )
     changed = edited(policy, **specs[how % len(specs)])
     return dataclasses.replace(seen, policies=put(seen.policies, changed))

@@ -235,6 +235,73 @@ def test_what_keeps_a_replica_in_the_cloud_is_told() -> None:
     )
 
 
+NEAR = build.probes(edge_1=1, edge_2=40, edge_3=50, cloud_1=90)
+"""Of three nodes of one price the first is clearly faster."""
+
+
+def failed_over(**placement: Any) -> snapshot.Snapshot:
+    """The replica left edge-1 when it died, and edge-1 has been back for a second."""
+    policy = build.policy(placement=placement)
+    fast = build.fleet([build.agent(name, probes=NEAR) for name in build.EDGES])
+    seen = build.settle(build.world(policies=(policy,), fleet=fast))
+    seen = build.settle(build.silenced(seen, "edge-1"))
+    assert cause(planning.plan(seen)) == "NodeDead"
+    back = with_node(seen, "edge-1", is_ready=True, lease_age=1.0, ready_age=1.0)
+    return dataclasses.replace(back, fleet=fast)
+
+
+def tried(seen: snapshot.Snapshot, minutes: int) -> list[tuple[int, str]]:
+    """The minutes at which the replica moves, and where to."""
+    order = []
+    for minute in range(minutes):
+        made = planning.plan(seen)
+        if moved(seen, made):
+            order.append((minute, build.where(made)["r0"]))
+        fleet = seen.fleet
+        seen = passing(build.settle(build.applied(seen, made)), 60.0)
+        seen = dataclasses.replace(seen, fleet=fleet)
+    return order
+
+
+def test_a_replica_returns_to_a_better_node_that_has_been_well_for_an_hour() -> None:
+    """The node is as dear and as near an edge, and clearly faster."""
+    seen = failed_over(failback="WhenStable")
+    assert "FailedBack) moves to edge-1" in build.message(planning.plan(seen), *PLACEMENT, "Placed")
+    assert tried(seen, 130) == [(60, "edge-1")]
+
+
+@pytest.mark.parametrize("placement", [{}, {"failback": "Never"}], ids=["absent", "Never"])
+def test_a_replica_stays_where_it_is_as_cheap_unless_the_policy_asks(
+    placement: dict[str, str],
+) -> None:
+    assert tried(failed_over(**placement), 62) == []
+
+
+def test_a_replica_returns_to_no_node_that_is_only_a_little_better() -> None:
+    seen = failed_over(failback="WhenStable")
+    agents = [build.agent(name, probes=build.FAST) for name in build.EDGES]
+    assert tried(dataclasses.replace(seen, fleet=build.fleet(agents)), 62) == []
+
+
+def test_a_replica_returns_once_an_hour() -> None:
+    """The trap: a node that fails every twenty minutes, long after its first good hour."""
+    seen = with_node(failed_over(failback="WhenStable"), "edge-1", ready_age=4000.0)
+    order = []
+    for minute in range(121):
+        made = planning.plan(seen)
+        order += [
+            (minute, placement.moves[0].cause) for placement in made.placements if moved(seen, made)
+        ]
+        fleet = seen.fleet
+        seen = passing(build.settle(build.applied(seen, made)), 60.0)
+        seen = dataclasses.replace(seen, fleet=fleet)
+        if minute % 20 == 10:
+            silent = build.settle(build.silenced(seen, "edge-1"))
+            seen = with_node(silent, "edge-1", is_ready=True, lease_age=1.0, ready_age=4000.0)
+            seen = dataclasses.replace(seen, fleet=fleet)
+    assert order == [(0, "FailedBack"), (60, "FailedBack"), (120, "FailedBack")]
+
+
 worlds = st.lists(
     st.tuples(
         st.sampled_from(["silent", "back", "full", "empty", "cordon", "uncordon"]),
@@ -271,27 +338,27 @@ def passing(seen: snapshot.Snapshot, seconds: float) -> snapshot.Snapshot:
     return dataclasses.replace(later, fleet=build.fleet(agents))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     worlds,
-    st.sampled_from([{}, {"failback": "Never"}, {"tier": "Cheapest"}]),
+    st.sampled_from([{}, {"failback": "Never"}, {"failback": "WhenStable"}, {"tier": "Cheapest"}]),
     st.integers(min_value=0, max_value=2),
 )
 def test_whatever_happened_a_quiet_world_comes_to_rest(
     events: list[tuple[str, str]], placement: dict[str, str], standby: int
 ) -> None:
-    """Forty minutes after the last event nothing moves any more, and nothing did it in vain."""
+    """Three hours after the last event nothing moves any more, and replicas only parted."""
     policy = build.policy(placement={"standby": standby, **placement})
     seen = build.settle(build.world(policies=(policy,), fleet=EVERYBODY))
     for what, name in events:
         seen = passing(changed(seen, what, name), 45.0)
         seen = build.applied(seen, planning.plan(seen))
     sharing_since: list[int] = []
-    for _ in range(4):
-        seen = build.settle(passing(seen, 601.0))
+    for _ in range(8):
+        seen = build.settle(passing(seen, 1400.0))
         domains = list(build.where(planning.plan(seen)).values())
         sharing_since.append(len(domains) - len(set(domains)))
-    rest = passing(seen, 601.0)
+    rest = passing(seen, 3601.0)
     assert moved(rest, planning.plan(rest)) == []
     assert sharing_since == sorted(sharing_since, reverse=True), "redundancy only grows"
 
@@ -300,7 +367,7 @@ MUTANTS: dict[str, tuple[Any, str, Any, Callable[[], None]]] = {
     "at any time": (
         returns,
         "_not_before",
-        lambda _: None,
+        lambda *_: None,
         test_a_placement_moves_once_in_ten_minutes_of_its_own_accord_standbys_first,
     ),
     "to a node that is back this second": (
@@ -326,6 +393,18 @@ MUTANTS: dict[str, tuple[Any, str, Any, Callable[[], None]]] = {
         "_domains",
         lambda _, held: {slot: slot for slot in held},
         test_a_replica_never_returns_to_where_it_would_share_a_node,
+    ),
+    "to a node that is only a little better": (
+        returns,
+        "CLEARLY",
+        1.1,
+        test_a_replica_returns_to_no_node_that_is_only_a_little_better,
+    ),
+    "after a minute": (
+        returns,
+        "STABLE_FOR",
+        60.0,
+        test_a_replica_returns_to_a_better_node_that_has_been_well_for_an_hour,
     ),
     "the active one first": (
         returns,

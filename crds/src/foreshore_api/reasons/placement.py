@@ -121,7 +121,14 @@ REDUNDANCY_RESTORED: Final = Reason(
 ROOM_AT_EDGE: Final = Reason(
     "RoomAtEdge", "It had overflowed into the cloud, and the edge has room again."
 )
-UNFORCED: Final = frozenset({MADE_ROOM, REDUNDANCY_RESTORED, ROOM_AT_EDGE})
+FAILED_BACK: Final = Reason(
+    "FailedBack",
+    "It had to leave a node that its policy likes better, which has been well for an hour"
+    " (failback WhenStable).",
+)
+RETURNS: Final = frozenset({REDUNDANCY_RESTORED, ROOM_AT_EDGE, FAILED_BACK})
+"""Moves of a replica to where its policy would have it in the first place."""
+UNFORCED: Final = RETURNS | {MADE_ROOM}
 """Moves that nothing about the replica or its node forced: of one placement they are apart."""
 TROUBLES: Final = frozenset({POD_FAILED, POD_NOT_READY, ENDPOINT_BAD, TOO_SLOW, OVER_BUDGET})
 """Causes that lie with the replica on its node: it would likely meet them there again."""

@@ -61,9 +61,10 @@ class Placement(Document):
     """Automatic: the operator moves replicas off lost nodes. Manual: it proposes and a person
     agrees. Never: they wait. Example: `Automatic`."""
 
-    failback: Annotated[Failback | None, NotSupported(unless=("Never",))] = None
-    """WhenStable: a replica returns to a better node that has been well for an hour. Never: it
-    stays. Absent: it stays. Example: `Never`."""
+    failback: Failback | None = None
+    """WhenStable: a replica returns to a better node that it had to leave and that has been well
+    for an hour, at most once an hour. Never: it stays, in the cloud too. Absent: it returns from
+    the cloud alone, when an edge node of its site has room. Example: `WhenStable`."""
 
     spread: Spread = Spread.NODE
     """Domain that no two replicas share while another has room: Node, Zone or Site. Example:

@@ -2,15 +2,18 @@
 
     replicas share a failure domain, another one has a node ──► RedundancyRestored
     a replica overflowed into the cloud, the edge has room  ──► RoomAtEdge
+    it left a better node, and `failback` is WhenStable     ──► FailedBack
 
 One replica of a placement at a time, a standby before an active one, and rarely: only where all is
-well otherwise, to a node that has been well for a while, once in ten minutes. What waits for that
-is told. Latency alone is no reason, and no return makes replicas share a domain, so that two never
-trade places. Called by `placing` when all that is forced has its node: a return takes what is left
-of the room and of the site's minute, and makes no room for itself.
+well otherwise, to a node that has been well for a while, once in ten minutes, back once an hour.
+What waits for that is told. Latency alone is no reason but for `failback`, and no return makes
+replicas share a domain, so that two never trade places. Called by `placing` when all that is forced
+has its node: a return takes what is left of the room and of the site's minute, and makes no room
+for itself.
 """
 
 import dataclasses
+import functools
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -40,6 +43,12 @@ WELL_FOR: Final = 60.0
 APART: Final = 600.0
 """Seconds between two moves of one placement that nothing forces."""
 
+STABLE_FOR: Final = 3600.0
+"""The same of WELL_FOR and APART for `failback: WhenStable`."""
+
+CLEARLY: Final = 0.8
+"""Of two nodes that cost the same, the one that is predicted to take this share is better."""
+
 Held = Mapping[str, incumbents.Incumbent]
 Chosen = dict[str, candidates.Candidate]
 
@@ -49,32 +58,41 @@ class Aim:
     """A replica that would be better elsewhere."""
 
     slot: str
-    cause: reasons.Reason
+    cause: str
     evidence: str
     accepts: Callable[[candidates.Candidate], bool]
     """Whether a node that could take it would be better by the rule of this aim."""
+    is_local: bool = True
+    """Whether only nodes of its own site would."""
+
+    @property
+    def well_for(self) -> float:
+        """Seconds for which the node has to be Ready."""
+        return STABLE_FOR if self.cause == reasons.FAILED_BACK else WELL_FOR
 
 
-def shared_domain(case: Case, held: Held) -> Iterator[Aim]:
+def shared_domain(stock: supply.Supply, case: Case, held: Held) -> Iterator[Aim]:
     """Replicas share a failure domain: one of them goes to a domain that has none of them.
 
     Not to where the latency is less certain to hold the budget than here.
     """
+    del stock
     domains = _domains(case, held)
     shared = {domain for domain, count in Counter(domains.values()).items() if count > 1}
-    grades = {slot: _grade(case, incumbent.node) for slot, incumbent in held.items()}
     for slot in _in_order(held):
         if domains[slot] in shared:
             yield Aim(
                 slot,
                 reasons.REDUNDANCY_RESTORED,
                 f"another replica is in the same failure domain, {domains[slot]}",
-                lambda offer, here=grades[slot]: choose.grade(offer, case.demand) <= here,
+                functools.partial(_is_as_sure, case, _grade(case, held[slot].node)),
+                is_local=False,
             )
 
 
-def overflow(case: Case, held: Held) -> Iterator[Aim]:
+def overflow(stock: supply.Supply, case: Case, held: Held) -> Iterator[Aim]:
     """A replica is in the cloud though the policy wants the edge first, and may come back."""
+    del stock
     placement = case.demand.placement
     wants_edge = placement.tier is placing.TierPreference.EDGE_FIRST
     if not wants_edge or placement.failback is placing.Failback.NEVER:
@@ -83,13 +101,71 @@ def overflow(case: Case, held: Held) -> Iterator[Aim]:
     for slot in _in_order(held):
         if nodes[held[slot].node].tier is v1alpha1.Tier.CLOUD:
             evidence = f"{held[slot].node} is in the cloud, and the policy wants the edge first"
-            yield Aim(slot, reasons.ROOM_AT_EDGE, evidence, lambda offer: _is_edge(case, offer))
+            yield Aim(slot, reasons.ROOM_AT_EDGE, evidence, functools.partial(_is_edge, case))
 
 
-AIMS: tuple[Callable[[Case, Held], Iterator[Aim]], ...] = (
+def left_node(stock: supply.Supply, case: Case, held: Held) -> Iterator[Aim]:
+    """A replica had to leave a node that it would rather be on, and its policy lets it return."""
+    if case.demand.placement.failback is not placing.Failback.WHEN_STABLE:
+        return
+    for slot in _in_order(held):
+        here = case.view(held[slot].node)
+        left = [view for name in _left(case, held[slot].node) if (view := case.view(name))]
+        better = {
+            view.node.name: view.node
+            for view in left
+            if here is not None
+            and _is_better(
+                case,
+                candidates.candidate(here, stock.prices),
+                candidates.candidate(view, stock.prices),
+            )
+        }
+        if better:
+            yield Aim(
+                slot,
+                reasons.FAILED_BACK,
+                f"it left a node that is better than {held[slot].node}, which has been well since",
+                functools.partial(_is_among, better),
+                is_local=all(node.site == case.site for node in better.values()),
+            )
+
+
+AIMS: tuple[Callable[[supply.Supply, Case, Held], Iterator[Aim]], ...] = (
     shared_domain,  # before all: the next loss of a node would take both
     overflow,
+    left_node,  # last: the only one where the replica is where it may well stay
 )
+
+
+def _left(case: Case, node: str) -> list[str]:
+    """Return the nodes that led to this one, by moves that something forced, the last first."""
+    past = case.before.status.moves if case.before is not None else ()
+    left: list[str] = []
+    for move in past:
+        if move.to == node and move.from_ is not None:
+            node = move.from_
+            left += [node] if move.cause not in reasons.RETURNS else []
+    return left
+
+
+def _is_better(case: Case, here: candidates.Candidate, offer: candidates.Candidate) -> bool:
+    """Whether the policy likes a node better: by latency only where it is clearly lower."""
+    rank, own = (
+        (choose.grade(place, case.demand), choose.tier_rank(place.node, case.demand), place.price)
+        for place in (offer, here)
+    )
+    bound, present = offer.prediction.bound, here.prediction.bound
+    is_faster = bound is not None and present is not None and bound <= CLEARLY * present
+    return slots.is_comfortable(case, bound) and (rank < own or (rank == own and is_faster))
+
+
+def _is_among(better: Mapping[str, snapshot.Node], offer: candidates.Candidate) -> bool:
+    return offer.node.name in better
+
+
+def _is_as_sure(case: Case, here: problem.Grade, offer: candidates.Candidate) -> bool:
+    return choose.grade(offer, case.demand) <= here
 
 
 def _is_edge(case: Case, offer: candidates.Candidate) -> bool:
@@ -132,7 +208,7 @@ def among(
 def _after(stock: supply.Supply, turn: turns.PermittedWants) -> tuple[turns.PermittedWants, Chosen]:
     """Return one placement with the replica that returns, or with what that waits for."""
     case, held = turn.wants.case, turn.wants.held
-    aims = [aim for find in AIMS for aim in find(case, held)]
+    aims = [aim for look in AIMS for aim in look(stock, case, held)]
     if not aims:
         return turn, {}
     offers = turns.offers(stock, case)
@@ -145,7 +221,7 @@ def _after(stock: supply.Supply, turn: turns.PermittedWants) -> tuple[turns.Perm
             continue
         stock.take(result.node.name, case.demand.requests)
         stock.spend(case.site, 1)
-        force = (str(aim.cause), f"{aim.evidence}; {result.node.name} has room")
+        force = (aim.cause, f"{aim.evidence}; {result.node.name} has room")
         return turn.moving({aim.slot: force}), {aim.slot: result}
     first = next((delay for delay in delays if delay.is_pending), delays[0])
     return dataclasses.replace(turn, delay=first), {}
@@ -173,18 +249,18 @@ def _choose(
     """Return where a replica goes now, or why it does not."""
     what = f"{aim.slot} ({aim.cause})"
     if not able:
-        return Delay(f"{what}: no node that would be better has room and is well", is_pending=False)
-    due = _not_before(case)
+        message = f"{what}: no node that would be better has room and is well"
+        return Delay(message, is_pending=not aim.is_local)
+    due = _not_before(case, aim)
     if due is not None:
         message = f"{what} moves to {able[0].node.name} at {due} at the earliest"
-        message = f"{message}: moves that nothing forces are {APART / 60:.0f} minutes apart"
-        return Delay(message, is_pending=True)
-    ready = [offer for offer in able if offer.node.ready_age >= WELL_FOR]
+        return Delay(f"{message}: such moves are kept apart", is_pending=True)
+    ready = [offer for offer in able if offer.node.ready_age >= aim.well_for]
     if not ready:
         first = max(able, key=lambda offer: offer.node.ready_age)
-        due = _moment(case.seen.now + timedelta(seconds=WELL_FOR - first.node.ready_age))
+        due = _moment(case.seen.now + timedelta(seconds=aim.well_for - first.node.ready_age))
         message = f"{what} moves to {first.node.name} at {due} at the earliest"
-        return Delay(f"{message}: it has to be well for {WELL_FOR:.0f}s", is_pending=True)
+        return Delay(f"{message}: it has to be well for {aim.well_for:.0f}s", is_pending=True)
     if stock.pace(case.site).moves <= 0:
         message = f"{what} waits: site {case.site} has used up its moves of this minute"
         return Delay(message, is_pending=True)
@@ -194,13 +270,17 @@ def _choose(
     return Delay(f"{what} waits: other replicas take the room first", is_pending=True)
 
 
-def _not_before(case: Case) -> str | None:
-    """Return until when the placement rests since its last move that nothing forced, if it does."""
+def _not_before(case: Case, aim: Aim) -> str | None:
+    """Return until when the placement rests since it last moved of its own accord, if it does."""
+    now = case.seen.now
     past = case.before.status.moves if case.before is not None else ()
-    lately = incumbents.departures(past, case.seen.now - timedelta(seconds=APART))
-    times = [scalars.instant(move.time) for move in lately if move.cause in reasons.UNFORCED]
-    until = max(times, default=case.seen.now - timedelta(seconds=APART)) + timedelta(seconds=APART)
-    return _moment(until) if until > case.seen.now else None
+    ends = [now]
+    for causes, apart in ((reasons.UNFORCED, APART), ({reasons.FAILED_BACK}, STABLE_FOR)):
+        rest = timedelta(seconds=apart)
+        is_concerned = apart == APART or aim.cause == reasons.FAILED_BACK
+        lately = incumbents.departures(past, now - rest) if is_concerned else []
+        ends += [scalars.instant(move.time) + rest for move in lately if move.cause in causes]
+    return _moment(max(ends)) if max(ends) > now else None
 
 
 def _moment(time: datetime) -> str:

@@ -295,18 +295,22 @@ def _shortened(
 ) -> tuple[inferenceplacement.Move, ...]:
     """Forget the oldest moves, first those by which nothing is decided.
 
-    Needed are the moves of the last minute (`pace`), and the last one off each node that was left
-    in trouble within the hour (`left_lately`).
+    Needed are the moves of the last minute (`pace`), the last one off each node that was left in
+    trouble within the hour (`left_lately`), and of those that nothing forced the last of each cause
+    (`returns`).
     """
     now = case.seen.now
     recent = incumbents.departures(every, now - timedelta(seconds=pace.WINDOW))
     hour = incumbents.departures(every, now - timedelta(seconds=AVOIDED_FOR))
     lately = {move.from_ for move in hour if move.cause in reasons.TROUBLES}
+    causes = {move.cause for move in hour if move.cause in reasons.UNFORCED}
     needed: list[int] = []
     others: list[int] = []
     for index, move in enumerate(every):
         is_last = move.from_ in lately and move.cause in reasons.TROUBLES
-        (needed if is_last or move in recent else others).append(index)
+        is_paced = move.cause in causes
+        (needed if is_last or is_paced or move in recent else others).append(index)
         lately -= {move.from_} if is_last else set()
+        causes -= {move.cause}
     kept = sorted([*needed, *others][:HISTORY])
     return tuple(every[index] for index in kept)

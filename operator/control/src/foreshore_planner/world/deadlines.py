@@ -15,7 +15,7 @@ from foreshore_planner.placement import callers, case, returns, serving, trouble
 LEASE: Final = (math.nextafter(health.LEASE_STALE, math.inf),)
 """Limits of the age of a node's Lease: it is stale when it is older."""
 
-READY: Final = (case.RETURNING, returns.WELL_FOR)
+READY: Final = (case.RETURNING, returns.WELL_FOR, returns.STABLE_FOR)
 """Limits of the time since a node became Ready again."""
 
 AGENT: Final = tuple(
