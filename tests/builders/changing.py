@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from builders import planning as build
-from foreshore_api import v1alpha1
+from foreshore_api import meta, v1alpha1
 from foreshore_api.wire import report
 from foreshore_planner import plan as planning
 from foreshore_planner import snapshot
@@ -361,6 +361,19 @@ def placement_goes(seen: World, number: int, _: int) -> World:
     return dataclasses.replace(seen, placements=without(seen.placements, number))
 
 
+def person_confirms(seen: World, number: int, how: int) -> World:
+    """Somebody confirms a move that is proposed, or something that is not."""
+    placement = pick(seen.placements, number)
+    if placement is None:
+        return seen
+    words = [proposal.id for proposal in placement.status.proposals]
+    word = words[0] if words and how % 3 else "0123456789ab"
+    annotations = {meta.ANNOTATION_CONFIRMED: word}
+    metadata = placement.metadata.model_copy(update={"annotations": annotations})
+    marked = placement.model_copy(update={"metadata": metadata})
+    return dataclasses.replace(seen, placements=put(seen.placements, marked))
+
+
 def pod_is_refused(seen: World, number: int, how: int) -> World:
     intents = [pod for placed in planning.plan(seen).placements for pod in placed.pods]
     pod = pick(intents, number)
@@ -446,6 +459,7 @@ def policy_changes(seen: World, number: int, how: int) -> World:
         {"deviceSelector": {"matchExpressions": [{"key": "zone", "operator": "Exists"}]}},
         {"placement": {"replicas": 16}},
         {"placement": {"replicas": 1, "standby": 1, "failback": "WhenStable"}},
+        {"placement": {"replicas": 1, "standby": 1, "failover": "Manual"}},
     )
     changed = edited(policy, **specs[how % len(specs)])
     return dataclasses.replace(seen, policies=put(seen.policies, changed))
@@ -508,6 +522,7 @@ CHANGES: tuple[Change, ...] = (
     pod_changes,
     pod_goes,
     placement_goes,
+    person_confirms,
     pod_is_refused,
     part_changes,
     device_changes,

@@ -98,7 +98,12 @@ def decided(plan: case.PlacementPlan) -> case.PlacementPlan:
     findings = dataclasses.replace(plan.findings, summary="", nearest=None, delay=delay)
     candidates = plan.candidates.model_copy(update={"total": 0, "rejected": ()})
     moves = tuple(move.model_copy(update={"time": ""}) for move in plan.moves)
-    return dataclasses.replace(plan, findings=findings, candidates=candidates, moves=moves)
+    proposals = tuple(
+        proposal.model_copy(update={"id": "", "since": ""}) for proposal in plan.proposals
+    )
+    return dataclasses.replace(
+        plan, findings=findings, candidates=candidates, moves=moves, proposals=proposals
+    )
 
 
 def spoken(kind: str, at: Any, value: Any) -> str:
@@ -110,6 +115,9 @@ def spoken(kind: str, at: Any, value: Any) -> str:
             condition.pop("message", None)
     for move in document.get("moves", ()):
         move.pop("time")  # of a move that is not written yet: that of the look that decided it
+    for proposal in document.get("proposals", ()):
+        for key in ("id", "since"):  # likewise
+            proposal.pop(key)
     document.pop("candidates", None)
     return f"{kind} {at} {document}"
 
@@ -188,6 +196,18 @@ DEPENDENCIES: dict[str, tuple[str, list[Step]]] = {
     "room that a pod leaves": (
         "_delayed_by",
         [*OVERFLOWED, (changing.policy_goes, 0, 0), (changing.pod_goes, 2, 0)],
+    ),
+    "a person's word": (
+        "_of_placement",
+        [
+            *SETTLED,
+            (changing.policy_changes, 0, 11),
+            *SETTLED,
+            (changing.node_falls_silent, 0, 1),
+            (changing.heard, 0, 0),
+            (changing.carried_out, 1, 0),
+            (changing.person_confirms, 1, 1),
+        ],
     ),
     "a device": ("_of_device", [*SETTLED, *all_of(changing.device_changes)]),
     "a policy": ("_of_policy", [*SETTLED, *all_of(changing.policy_changes)]),

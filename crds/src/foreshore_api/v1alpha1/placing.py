@@ -57,9 +57,9 @@ class Placement(Document):
     """EdgeFirst: the cloud only when the edge is full and the budget allows. EdgeOnly, CloudOnly.
     Cheapest: by price alone. Example: `EdgeFirst`."""
 
-    failover: Annotated[Failover, NotSupported(unless=("Automatic", "Never"))] = Failover.AUTOMATIC
+    failover: Failover = Failover.AUTOMATIC
     """Automatic: the operator moves replicas off lost nodes. Manual: it proposes and a person
-    agrees. Never: they wait. Example: `Automatic`."""
+    confirms (kubectl foreshore move). Never: they wait. Example: `Automatic`."""
 
     failback: Failback | None = None
     """WhenStable: a replica returns to a better node that it had to leave and that has been well

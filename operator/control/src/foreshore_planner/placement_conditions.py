@@ -81,6 +81,12 @@ def _degraded(plan: case.PlacementPlan) -> Iterator[Said]:
 
 
 def _placed(plan: case.PlacementPlan) -> Said:
+    type_, state, reason, message = _whether_placed(plan)
+    unheeded = plan.findings.unheeded
+    return (type_, state, reason, message if unheeded is None else f"{message}; {unheeded}")
+
+
+def _whether_placed(plan: case.PlacementPlan) -> Said:
     findings = plan.findings
     if findings.waiting is not None and findings.waiting_reason is not None:
         return (Type.PLACED, FALSE, Reason(findings.waiting_reason), findings.waiting)

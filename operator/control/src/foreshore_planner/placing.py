@@ -7,7 +7,8 @@ obey the policy's `failover`, the site's hold, and a cap for each site and minut
 older template is replaced where it stands. What is replaced goes when its successor serves: see
 `leaving`.
 
-    case_of ──► turns.wants ──► turns.allow ──► matching, for all at once ──► returns ──► planned
+    case_of ──► turns.wants ──► turns.allow ──► matching, for all at once
+                 ──► proposals ──► returns ──► planned
 
 Each step but the matching and the returns is for one placement. `place_all` is for all of a pass,
 `place` for those that may have changed. Where the agents run the model themselves (`in_agents`), no
@@ -28,6 +29,7 @@ from foreshore_planner.placement import (
     in_agents,
     matching,
     podless,
+    proposals,
     returns,
     slots,
     supply,
@@ -119,7 +121,10 @@ def place(stock: supply.Supply, cases: Sequence[case.Case]) -> tuple[case.Placem
             plans.append(podless.plan(inputs, agents, needs))
         else:
             asking.append(turns.wants(stock, inputs))
-    allowed = [turns.allow(stock, want) for want in sorted(asking, key=lambda it: it.precedence)]
+    allowed = [
+        turns.allow(stock, want, proposals.confirmed)
+        for want in sorted(asking, key=lambda it: it.precedence)
+    ]
     for turn in allowed:
         _take_staying(stock, turn)
 
@@ -128,7 +133,8 @@ def place(stock: supply.Supply, cases: Sequence[case.Case]) -> tuple[case.Placem
 
     matched = matching.match(stock, allowed, find)
     keys = {turn.key for turn in allowed}
-    plans += [planned(stock, *turn) for turn in returns.among(stock, matched, keys)]
+    proposed = list(proposals.among(stock, matched))
+    plans += [planned(stock, *turn) for turn in returns.among(stock, proposed, keys)]
     return tuple(sorted(plans, key=lambda plan: (plan.namespace, plan.policy, plan.site)))
 
 
@@ -140,7 +146,7 @@ def _neighbour(stock: supply.Supply, key: snapshot.At) -> turns.PermittedWants |
     inputs = case_of(stock, policy, key[2])
     if inputs is None or pods_needed(inputs) is not in_agents.PodNeed.ALL:
         return None
-    return turns.allow(stock, turns.wants(stock, inputs))
+    return turns.allow(stock, turns.wants(stock, inputs), proposals.confirmed)
 
 
 def pods_needed(inputs: case.Case) -> in_agents.PodNeed:
@@ -170,10 +176,10 @@ def planned(
     inputs = _afterwards(stock, asking.case, chosen)
     is_fresh = asking.offers is not None and inputs is asking.case
     offers = asking.offers if is_fresh and asking.offers else turns.offers(stock, inputs)
-    history = slots.moves(inputs, held, chosen, asking.causes)
+    history = slots.moves(inputs, held, chosen, asking.causes, turn.confirmed)
     plan = assembly.assemble(inputs, layout, history, offers, turn.waiting)
-    findings = dataclasses.replace(plan.findings, delay=turn.delay)
-    plan = dataclasses.replace(plan, findings=findings)
+    findings = dataclasses.replace(plan.findings, delay=turn.delay, unheeded=turn.unheeded)
+    plan = dataclasses.replace(plan, findings=findings, proposals=turn.proposals)
     is_content = asking.is_content and not turn.moves_unforced
     return dataclasses.replace(plan, is_settled=is_content and _is_sound(plan))
 
