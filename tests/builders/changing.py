@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from builders import planning as build
-from foreshore_api import v1alpha1
+from foreshore_api import meta, v1alpha1
 from foreshore_api.wire import report
 from foreshore_planner import plan as planning
 from foreshore_planner import snapshot
@@ -276,8 +276,13 @@ def node_changes(seen: World, number: int, how: int) -> World:
         {"taints": (snapshot.Taint("gone", "", "NoSchedule"),)},
         {"labels": {"site": "hq"}},
         {"zone": "a"},
+        {"requested": NARROW},
     )
     return _with_node(seen, number, **changes[how % len(changes)])
+
+
+NARROW = snapshot.ComputeResources(cpu=1850)
+"""What leaves room for one replica."""
 
 
 def node_goes(seen: World, number: int, _: int) -> World:
@@ -354,6 +359,19 @@ def pod_goes(seen: World, number: int, _: int) -> World:
 
 def placement_goes(seen: World, number: int, _: int) -> World:
     return dataclasses.replace(seen, placements=without(seen.placements, number))
+
+
+def person_confirms(seen: World, number: int, how: int) -> World:
+    """Somebody confirms a move that is proposed, or something that is not."""
+    placement = pick(seen.placements, number)
+    if placement is None:
+        return seen
+    words = [proposal.id for proposal in placement.status.proposals]
+    word = words[0] if words and how % 3 else "0123456789ab"
+    annotations = {meta.ANNOTATION_CONFIRMED: word}
+    metadata = placement.metadata.model_copy(update={"annotations": annotations})
+    marked = placement.model_copy(update={"metadata": metadata})
+    return dataclasses.replace(seen, placements=put(seen.placements, marked))
 
 
 def pod_is_refused(seen: World, number: int, how: int) -> World:
@@ -440,6 +458,8 @@ def policy_changes(seen: World, number: int, how: int) -> World:
         {"deviceSelector": {"matchLabels": {"zone": "east"}}},
         {"deviceSelector": {"matchExpressions": [{"key": "zone", "operator": "Exists"}]}},
         {"placement": {"replicas": 16}},
+        {"placement": {"replicas": 1, "standby": 1, "failback": "WhenStable"}},
+        {"placement": {"replicas": 1, "standby": 1, "failover": "Manual"}},
     )
     changed = edited(policy, **specs[how % len(specs)])
     return dataclasses.replace(seen, policies=put(seen.policies, changed))
@@ -502,6 +522,7 @@ CHANGES: tuple[Change, ...] = (
     pod_changes,
     pod_goes,
     placement_goes,
+    person_confirms,
     pod_is_refused,
     part_changes,
     device_changes,

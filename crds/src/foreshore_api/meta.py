@@ -32,6 +32,8 @@ LABEL_ROLE = "foreshore.dev/role"
 """On inference Pods: `Active` or `Standby`."""
 ANNOTATION_EPOCH = "foreshore.dev/leader-epoch"
 """On everything the operator writes: the epoch of the leader that wrote it."""
+ANNOTATION_CONFIRMED = "foreshore.dev/confirmed-move"
+"""On InferencePlacements, by a person: the id of the proposed move that they confirm."""
 
 
 Text = Annotated[str, pydantic.Field(max_length=512)]

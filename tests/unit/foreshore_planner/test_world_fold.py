@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from builders import changing
+from builders import planning as build
 from foreshore_api.reasons import placement as reasons
 from foreshore_planner import plan as planning
 from foreshore_planner import snapshot, status, succession
@@ -118,10 +119,17 @@ def kept(
 
 
 def decided(plan: case.PlacementPlan) -> case.PlacementPlan:
-    findings = dataclasses.replace(plan.findings, summary="", nearest=None)
+    delay = plan.findings.delay
+    delay = dataclasses.replace(delay, message="") if delay is not None else None
+    findings = dataclasses.replace(plan.findings, summary="", nearest=None, delay=delay)
     candidates = plan.candidates.model_copy(update={"total": 0, "rejected": ()})
     moves = tuple(move.model_copy(update={"time": ""}) for move in plan.moves)
-    return dataclasses.replace(plan, findings=findings, candidates=candidates, moves=moves)
+    proposals = tuple(
+        proposal.model_copy(update={"id": "", "since": ""}) for proposal in plan.proposals
+    )
+    return dataclasses.replace(
+        plan, findings=findings, candidates=candidates, moves=moves, proposals=proposals
+    )
 
 
 def spoken(kind: str, at: Any, value: Any) -> str:
@@ -133,6 +141,9 @@ def spoken(kind: str, at: Any, value: Any) -> str:
             condition.pop("message", None)
     for move in document.get("moves", ()):
         move.pop("time")  # of a move that is not written yet: that of the look that decided it
+    for proposal in document.get("proposals", ()):
+        for key in ("id", "since"):  # likewise
+            proposal.pop(key)
     document.pop("candidates", None)
     return f"{kind} {at} {document}"
 
@@ -155,11 +166,47 @@ def test_the_fold_of_any_sequence_of_changes_is_the_plan_of_the_world_it_led_to(
     followed(changes)
 
 
+def test_the_fold_moves_a_replica_that_makes_room_though_nothing_of_its_own_changed() -> None:
+    """The trap: the plan of the replica that makes room was thrown away, and both stayed put."""
+    sizes = {"small": 300, "large": 1000}
+    versions = tuple(
+        build.version(name, resources={"cpu": f"{cpu}m", "memory": "1Mi"})
+        for name, cpu in sizes.items()
+    )
+    small, large = (
+        build.policy(name, modelRef={"version": name}, placement={"tier": "EdgeOnly"})
+        for name in sizes
+    )
+    nodes = tuple(
+        build.edge(name, allocatable=snapshot.ComputeResources(cpu=cpu, memory=4 << 30))
+        for name, cpu in (("edge-1", 1000), ("edge-2", 300))
+    )
+    settled = build.settle(build.world(nodes=nodes, policies=(small,), versions=versions))
+    settled = build.aged(settled, 600.0)
+    fold_ = Followed()
+    for seen in (settled, settled, dataclasses.replace(settled, policies=(small, large))):
+        fold_.follow(seen)
+    assert [pod.node for plan in fold_.planned.values() for pod in plan.pods] == [
+        "edge-2",
+        "edge-1",
+    ]
+
+
 SETTLED = ((changing.carried_out, 1, 0), (changing.wait, 3, 1), (changing.heard, 0, 0))
 
 
 def all_of(change: changing.Change) -> list[Step]:
     return [(change, first, second) for first in range(3) for second in range(6)]
+
+
+OVERFLOWED: list[Step] = [
+    (changing.node_changes, 0, 7),
+    (changing.node_changes, 1, 7),
+    (changing.node_changes, 2, 2),
+    *SETTLED,
+    *SETTLED,
+]
+"""The replica of `warn` is in the cloud, because the edge is full."""
 
 
 DEPENDENCIES: dict[str, tuple[str, list[Step]]] = {
@@ -172,6 +219,22 @@ DEPENDENCIES: dict[str, tuple[str, list[Step]]] = {
     ),
     "a pod that is refused": ("_of_names", all_of(changing.pod_is_refused)),
     "an InferencePlacement": ("_of_placement", [*SETTLED, *all_of(changing.placement_goes)]),
+    "room that a pod leaves": (
+        "_delayed_by",
+        [*OVERFLOWED, (changing.policy_goes, 0, 0), (changing.pod_goes, 2, 0)],
+    ),
+    "a person's word": (
+        "_of_placement",
+        [
+            *SETTLED,
+            (changing.policy_changes, 0, 11),
+            *SETTLED,
+            (changing.node_falls_silent, 0, 1),
+            (changing.heard, 0, 0),
+            (changing.carried_out, 1, 0),
+            (changing.person_confirms, 1, 1),
+        ],
+    ),
     "a device": ("_of_device", [*SETTLED, *all_of(changing.device_changes)]),
     "a policy": ("_of_policy", [*SETTLED, *all_of(changing.policy_changes)]),
     "a plan": ("of_plans", [*SETTLED, *all_of(changing.pod_changes)]),
@@ -200,6 +263,19 @@ AGES: dict[str, tuple[str, list[Step]]] = {
             *[(changing.wait, 7, 1)] * 2,
         ],
     ),
+    "of a node that is back": (
+        "READY",
+        [
+            *OVERFLOWED,
+            (changing.node_falls_silent, 2, 1),
+            (changing.heard, 0, 0),
+            (changing.node_returns, 2, 0),
+            (changing.node_changes, 2, 3),
+            *[(changing.wait, 5, 1), (changing.heard, 0, 0)] * 4,
+            (changing.wait, 4, 1),  # whatever else has a limit has passed it
+            (changing.wait, 2, 1),
+        ],
+    ),
     "of a report": ("AGENT", [*SETTLED, (changing.wait, 4, 1), (changing.wait, 5, 1)]),
 }
 
@@ -209,7 +285,7 @@ def test_a_fold_that_forgets_when_an_age_decides_is_found_out(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forgotten, changes = AGES[name]
-    monkeypatch.setattr(deadlines, forgotten, ())
+    monkeypatch.setattr(deadlines, forgotten, (0.0,))  # of what is younger than any
     if forgotten == "PHASE":
         monkeypatch.setattr(deadlines, "PATIENCE", ())
     with pytest.raises(AssertionError):

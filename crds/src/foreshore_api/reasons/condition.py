@@ -369,6 +369,12 @@ class ConditionReason(ReasonEnum):
         "The policy's `failover` is Never: a person has to move what is lost.",
         "move it by hand, or set failover to Automatic",
     )
+    AWAITS_CONFIRMATION = (
+        "AwaitsConfirmation",
+        "The policy's `failover` is Manual: what is lost moves when a person confirms the proposal"
+        " that the message names.",
+        "kubectl foreshore move, or set failover to Automatic",
+    )
     MOVE_LIMIT = (
         "MoveLimit",
         "Moves of this site have used up their share of the minute; the rest waits.",

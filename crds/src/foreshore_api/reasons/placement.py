@@ -114,6 +114,22 @@ OVER_BUDGET: Final = Reason(
     "OverBudget",
     "Measured over the latency budget, while another node is predicted well within it.",
 )
+REDUNDANCY_RESTORED: Final = Reason(
+    "RedundancyRestored",
+    "It shared a failure domain with another replica, and another domain has room again.",
+)
+ROOM_AT_EDGE: Final = Reason(
+    "RoomAtEdge", "It had overflowed into the cloud, and the edge has room again."
+)
+FAILED_BACK: Final = Reason(
+    "FailedBack",
+    "It had to leave a node that its policy likes better, which has been well for an hour"
+    " (failback WhenStable).",
+)
+RETURNS: Final = frozenset({REDUNDANCY_RESTORED, ROOM_AT_EDGE, FAILED_BACK})
+"""Moves of a replica to where its policy would have it in the first place."""
+UNFORCED: Final = RETURNS | {MADE_ROOM}
+"""Moves that nothing about the replica or its node forced: of one placement they are apart."""
 TROUBLES: Final = frozenset({POD_FAILED, POD_NOT_READY, ENDPOINT_BAD, TOO_SLOW, OVER_BUDGET})
 """Causes that lie with the replica on its node: it would likely meet them there again."""
 

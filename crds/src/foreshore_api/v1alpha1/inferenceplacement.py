@@ -14,6 +14,7 @@ from foreshore_api.v1alpha1.statuses import Observed
 
 Slot = Annotated[str, StringConstraints(pattern=r"^[a-z][0-9]{1,2}$", max_length=3)]
 Text = Annotated[str, StringConstraints(max_length=256)]
+ProposalId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$", max_length=12)]
 Endpoint = Annotated[str, StringConstraints(max_length=128)]
 
 AGENTS = 100
@@ -250,6 +251,35 @@ class Move(Document):
     evidence: Text = ""
     """What was seen. Absent: nothing to add. Example: `lease 9s old, 2 peers miss its beats`."""
 
+    confirmed: ProposalId | None = None
+    """Proposal that a person confirmed. Absent: nobody had to. Example: `3f9c0a1be2d4`."""
+
+
+class ProposedMove(Document):
+    """A move that waits for a person, because the policy's `failover` is Manual."""
+
+    id: ProposalId
+    """What confirms it, as annotation `foreshore.dev/confirmed-move`; what is proposed anew has
+    another. Example: `3f9c0a1be2d4`."""
+
+    slot: Slot
+    """Replica that would move. Example: `r0`."""
+
+    from_: Annotated[scalars.SubdomainName, pydantic.Field(alias="from")]
+    """Node it would leave. Example: `edge-2`."""
+
+    to: scalars.SubdomainName
+    """Node it would go to. Example: `edge-3`."""
+
+    cause: scalars.Reason
+    """Why. Example: `NodeDead`."""
+
+    evidence: Text = ""
+    """What was seen. Absent: nothing to add. Example: `lease 9s old, 2 peers miss its beats`."""
+
+    since: scalars.Timestamp
+    """When it was proposed first. Example: `2026-03-01T10:00:00Z`."""
+
 
 class InferencePlacementStatus(Observed):
     """Where the replicas are, what they cost of the budget, and why they are there."""
@@ -273,6 +303,11 @@ class InferencePlacementStatus(Observed):
 
     moves: Annotated[tuple[Move, ...], pydantic.Field(max_length=32)] = ()
     """The last moves, newest first; of many those stay that limit what moves next. Absent: none."""
+
+    proposals: Annotated[
+        tuple[ProposedMove, ...], pydantic.Field(max_length=32), ListMap(("id",))
+    ] = ()
+    """Moves that wait for a person (failover Manual). Absent: none."""
 
 
 class InferencePlacement(meta.Resource):

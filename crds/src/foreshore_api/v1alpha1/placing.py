@@ -57,13 +57,14 @@ class Placement(Document):
     """EdgeFirst: the cloud only when the edge is full and the budget allows. EdgeOnly, CloudOnly.
     Cheapest: by price alone. Example: `EdgeFirst`."""
 
-    failover: Annotated[Failover, NotSupported(unless=("Automatic", "Never"))] = Failover.AUTOMATIC
+    failover: Failover = Failover.AUTOMATIC
     """Automatic: the operator moves replicas off lost nodes. Manual: it proposes and a person
-    agrees. Never: they wait. Example: `Automatic`."""
+    confirms (kubectl foreshore move). Never: they wait. Example: `Automatic`."""
 
-    failback: Annotated[Failback | None, NotSupported(unless=("Never",))] = None
-    """WhenStable: a replica returns to a better node that has been well for an hour. Never: it
-    stays. Absent: it stays. Example: `Never`."""
+    failback: Failback | None = None
+    """WhenStable: a replica returns to a better node that it had to leave and that has been well
+    for an hour, at most once an hour. Never: it stays, in the cloud too. Absent: it returns from
+    the cloud alone, when an edge node of its site has room. Example: `WhenStable`."""
 
     spread: Spread = Spread.NODE
     """Domain that no two replicas share while another has room: Node, Zone or Site. Example:

@@ -81,6 +81,12 @@ def _degraded(plan: case.PlacementPlan) -> Iterator[Said]:
 
 
 def _placed(plan: case.PlacementPlan) -> Said:
+    type_, state, reason, message = _whether_placed(plan)
+    unheeded = plan.findings.unheeded
+    return (type_, state, reason, message if unheeded is None else f"{message}; {unheeded}")
+
+
+def _whether_placed(plan: case.PlacementPlan) -> Said:
     findings = plan.findings
     if findings.waiting is not None and findings.waiting_reason is not None:
         return (Type.PLACED, FALSE, Reason(findings.waiting_reason), findings.waiting)
@@ -91,7 +97,8 @@ def _placed(plan: case.PlacementPlan) -> Said:
     if _is_left_to_agents(plan):
         return _placed_in_agents(plan)
     if findings.unplaced == 0:
-        return (Type.PLACED, TRUE, Reason.PLACED, "every replica has a node")
+        more = f"; {findings.delay.message}" if findings.delay is not None else ""
+        return (Type.PLACED, TRUE, Reason.PLACED, f"every replica has a node{more}")
     reason = Reason.NO_CANDIDATE if not plan.replicas else Reason.INSUFFICIENT_ROOM
     return (Type.PLACED, FALSE, reason, findings.summary)
 
@@ -129,9 +136,20 @@ def _redundant(plan: case.PlacementPlan) -> Said:
     if max(by_version.values(), default=0) < 2:
         return (Type.REDUNDANT, FALSE, *_missing_replica(plan))
     if plan.findings.shares_domain:
-        message = "two replicas share a failure domain because no other has room"
+        message = f"two replicas share a failure domain{_while_shared(plan)}"
         return (Type.REDUNDANT, FALSE, Reason.SHARED_DOMAIN, message)
     return (Type.REDUNDANT, TRUE, Reason.SPREAD, "no two replicas share a failure domain")
+
+
+def _while_shared(plan: case.PlacementPlan) -> str:
+    """Say why two replicas still share a failure domain."""
+    delay = plan.findings.delay
+    if delay is not None and delay.is_pending:
+        return f"; {delay.message}"
+    moving = [replica for replica in plan.replicas if replica.successor is not None]
+    if moving and moving[0].successor is not None:
+        return f"; {moving[0].slot} moves to {moving[0].successor.node}"
+    return " because no other has room"
 
 
 def _redundant_in_agents(plan: case.PlacementPlan) -> Said:

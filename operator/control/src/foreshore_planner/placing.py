@@ -2,15 +2,17 @@
 
 Steady state is repair in place: a replica stays until its node is lost, its pod has failed, agents
 agree that its endpoint is bad, its node no longer fits the policy, or it is measurably over the
-budget while another node is predicted well within it. Forced moves obey the policy's `failover`,
-the site's hold, and a cap for each site and minute. A replica of an older template is
-replaced where it stands. What is replaced goes when its successor serves: see `leaving`.
+budget while another node is predicted well within it, or until it returns (`returns`). Forced moves
+obey the policy's `failover`, the site's hold, and a cap for each site and minute. A replica of an
+older template is replaced where it stands. What is replaced goes when its successor serves: see
+`leaving`.
 
-    case_of ──► turns.wants ──► turns.allow ──► matching, for all at once ──► planned
+    case_of ──► turns.wants ──► turns.allow ──► matching, for all at once
+                 ──► proposals ──► returns ──► planned
 
-Each step but the matching is for one placement. `place_all` is for all of a pass, `place` for those
-that may have changed. Where the agents run the model themselves (`in_agents`), no pod is made
-unless some agent cannot.
+Each step but the matching and the returns is for one placement. `place_all` is for all of a pass,
+`place` for those that may have changed. Where the agents run the model themselves (`in_agents`), no
+pod is made unless some agent cannot.
 """
 
 import dataclasses
@@ -27,6 +29,8 @@ from foreshore_planner.placement import (
     in_agents,
     matching,
     podless,
+    proposals,
+    returns,
     slots,
     supply,
     turns,
@@ -117,7 +121,10 @@ def place(stock: supply.Supply, cases: Sequence[case.Case]) -> tuple[case.Placem
             plans.append(podless.plan(inputs, agents, needs))
         else:
             asking.append(turns.wants(stock, inputs))
-    allowed = [turns.allow(stock, want) for want in sorted(asking, key=lambda it: it.precedence)]
+    allowed = [
+        turns.allow(stock, want, proposals.confirmed)
+        for want in sorted(asking, key=lambda it: it.precedence)
+    ]
     for turn in allowed:
         _take_staying(stock, turn)
 
@@ -125,7 +132,9 @@ def place(stock: supply.Supply, cases: Sequence[case.Case]) -> tuple[case.Placem
         return _neighbour(stock, key)
 
     matched = matching.match(stock, allowed, find)
-    plans += [planned(stock, turn, chosen) for turn, chosen in matched]
+    keys = {turn.key for turn in allowed}
+    proposed = list(proposals.among(stock, matched))
+    plans += [planned(stock, *turn) for turn in returns.among(stock, proposed, keys)]
     return tuple(sorted(plans, key=lambda plan: (plan.namespace, plan.policy, plan.site)))
 
 
@@ -137,7 +146,7 @@ def _neighbour(stock: supply.Supply, key: snapshot.At) -> turns.PermittedWants |
     inputs = case_of(stock, policy, key[2])
     if inputs is None or pods_needed(inputs) is not in_agents.PodNeed.ALL:
         return None
-    return turns.allow(stock, turns.wants(stock, inputs))
+    return turns.allow(stock, turns.wants(stock, inputs), proposals.confirmed)
 
 
 def pods_needed(inputs: case.Case) -> in_agents.PodNeed:
@@ -167,11 +176,12 @@ def planned(
     inputs = _afterwards(stock, asking.case, chosen)
     is_fresh = asking.offers is not None and inputs is asking.case
     offers = asking.offers if is_fresh and asking.offers else turns.offers(stock, inputs)
-    history = slots.moves(inputs, held, chosen, asking.causes)
+    history = slots.moves(inputs, held, chosen, asking.causes, turn.confirmed)
     plan = assembly.assemble(inputs, layout, history, offers, turn.waiting)
-    return dataclasses.replace(
-        plan, is_settled=asking.is_content and not turn.has_yielded and _is_sound(plan)
-    )
+    findings = dataclasses.replace(plan.findings, delay=turn.delay, unheeded=turn.unheeded)
+    plan = dataclasses.replace(plan, findings=findings, proposals=turn.proposals)
+    is_content = asking.is_content and not turn.moves_unforced
+    return dataclasses.replace(plan, is_settled=is_content and _is_sound(plan))
 
 
 def _afterwards(
@@ -204,4 +214,5 @@ def _is_sound(plan: case.PlacementPlan) -> bool:
     wrongs = (findings.waiting, findings.trouble, findings.progress, findings.complaint)
     is_well = all(wrong is None for wrong in wrongs) and findings.refusal is None
     is_whole = findings.unplaced == 0 and not findings.shares_domain
-    return is_well and is_whole and findings.is_within_budget is not False
+    is_pending = findings.delay is not None and findings.delay.is_pending
+    return is_well and is_whole and not is_pending and findings.is_within_budget is not False

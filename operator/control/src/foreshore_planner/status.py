@@ -283,6 +283,7 @@ def of_placement(
         budget=plan.budget,
         candidates=plan.candidates,
         moves=plan.moves,
+        proposals=plan.proposals,
     )
 
 

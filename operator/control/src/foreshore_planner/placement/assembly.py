@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 
 from foreshore_api import conditions
 from foreshore_api.v1alpha1 import inferenceplacement
@@ -17,6 +18,11 @@ from foreshore_planner.placement import (
 )
 from foreshore_planner.placement.case import Case, Findings, PlacementPlan, PodIntent, Trouble
 
+BY_POLICY: Final = frozenset(
+    {conditions.Reason.FAILOVER_NEVER, conditions.Reason.AWAITS_CONFIRMATION}
+)
+"""Why moves wait though nothing else of a placement does."""
+
 Occupants = Mapping[str, serving.Occupant]
 
 
@@ -31,7 +37,7 @@ def assemble(
     pods = {slot: _intent(case, slot, node) for slot, node in sorted(layout.items())}
     occupants = serving.occupants(case, pods)
     active = _roles(case, occupants)
-    is_held = waiting is not None and waiting[0] != conditions.Reason.FAILOVER_NEVER
+    is_held = waiting is not None and waiting[0] not in BY_POLICY
     replicas = tuple(figures.replica(case, occupants[slot], active[slot]) for slot in pods)
     return PlacementPlan(
         namespace=case.demand.namespace,

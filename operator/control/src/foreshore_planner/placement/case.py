@@ -55,6 +55,15 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
+class Delay:
+    """Why a replica that would be better elsewhere stays where it is."""
+
+    message: str
+    is_pending: bool
+    """Whether time or another placement ends it; else its own site has to change first."""
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     """What the conditions of a placement are made from."""
 
@@ -76,6 +85,10 @@ class Findings:
     """Of agents whose calls are bad."""
     refusal: str | None
     """Why replicas refuse the version that is asked for, in words."""
+    delay: Delay | None = None
+    """Of a replica that would be better elsewhere."""
+    unheeded: str | None = None
+    """Why a person's confirmation of a move does nothing, in words."""
     shortfall: str = ""
     """Which replicas another provider computes than the one that is wanted first, in words."""
 
@@ -98,6 +111,8 @@ class PlacementPlan:
     candidates: inferenceplacement.Candidates
     moves: tuple[inferenceplacement.Move, ...]
     findings: Findings
+    proposals: tuple[inferenceplacement.ProposedMove, ...] = ()
+    """Moves that wait for a person."""
     is_settled: bool = False
     """Whether it has all it asks for, and nothing is in the way of any of it: then it depends on
     nothing but its own site, pods and nodes, and on time."""

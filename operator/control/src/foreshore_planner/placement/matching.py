@@ -18,9 +18,7 @@ from foreshore_api.v1alpha1 import placing
 from foreshore_planner import snapshot
 from foreshore_planner.placement import (
     candidates,
-    case,
     choose,
-    incumbents,
     serving,
     slots,
     supply,
@@ -193,7 +191,7 @@ def _divided(
             left = asked[key].wants.held[slot].node
             yielding.setdefault(key, {})[slot] = (reasons.MADE_ROOM, _beneficiary(places, left))
     return [
-        (_yielded(turn, yielding[key]) if key in yielding else turn, chosen[key])
+        (turn.moving(yielding[key]) if key in yielding else turn, chosen[key])
         for key, turn in sorted(asked.items())
     ]
 
@@ -203,16 +201,6 @@ def _beneficiary(places: Mapping[Slot, candidates.Candidate], node: str) -> str:
     after = sorted(slot for slot, candidate in places.items() if candidate.node.name == node)
     named = [f"{slot} of {key[1]}.{key[2]}" for key, slot in after]
     return f"room for {named[0] if named else 'another'}, which fits nowhere else"
-
-
-def _yielded(turn: turns.PermittedWants, forces: Mapping[str, slots.Force]) -> turns.PermittedWants:
-    causes = {**turn.wants.causes, **forces}
-    return dataclasses.replace(
-        turn,
-        wants=dataclasses.replace(turn.wants, causes=causes),
-        allowed={**turn.allowed, **forces},
-        has_yielded=True,
-    )
 
 
 class _Neighbourhood:
@@ -334,19 +322,6 @@ def _may_move(stock: supply.Supply, turn: turns.PermittedWants, replica: snapsho
     is_accepted = inputs.bound.problem is None
     if is_held or not is_automatic or not is_accepted or not turn.wants.is_content:
         return False
-    return (
-        stock.pace(inputs.site).moves > 0 and held is not None and _is_calm(inputs, held, replica)
-    )
-
-
-def _is_calm(inputs: case.Case, held: incumbents.Incumbent, replica: snapshot.Replica) -> bool:
-    """Whether a pod is the one that its slot is shown as, ready, and no successor is on its way."""
-    shown = serving.listed(inputs, held.slot)
-    return (
-        held.pod is replica
-        and held.is_ready
-        and replica.template == inputs.template
-        and shown is not None
-        and shown.node == replica.node
-        and shown.successor is None
-    )
+    if stock.pace(inputs.site).moves <= 0 or held is None or held.pod is not replica:
+        return False
+    return serving.is_settled_in(inputs, replica)

@@ -106,6 +106,18 @@ def answers(case: Sight, pod: snapshot.Replica) -> bool:
     return pod.phase is snapshot.PodPhase.UNREADY and case.is_out_of_sight(pod.node)
 
 
+def is_settled_in(case: Case, pod: snapshot.Replica) -> bool:
+    """Whether a pod is what its slot is shown as, ready, and no successor is on its way."""
+    shown = listed(case, pod.slot)
+    return (
+        pod.phase is snapshot.PodPhase.READY
+        and pod.template == case.template
+        and shown is not None
+        and shown.node == pod.node
+        and shown.successor is None
+    )
+
+
 def is_served_by_another(case: Case, pod: snapshot.Replica) -> bool:
     """Whether a slot is served although this pod of it does not."""
     return any(

@@ -1,7 +1,7 @@
 """What becomes of each slot: what forces it to move, whether it may, how it is shown."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 
 from foreshore_api import conditions, scalars
@@ -227,11 +227,11 @@ def forced(case: Case, held: Mapping[str, incumbents.Incumbent]) -> dict[str, Fo
 
 
 def permitted(
-    case: Case, wanted: Mapping[str, Force], left: pace.Pace
+    case: Case, wanted: Mapping[str, Force], left: pace.Pace, confirmed: Collection[str] = ()
 ) -> tuple[dict[str, Force], tuple[str, str] | None]:
     """Return the moves that may be made now, and why the others wait.
 
-    `left` is what the site's minute has room for.
+    `left` is what the site's minute has room for, `confirmed` the slots whose move a person wants.
     """
     if not wanted:
         return {}, None
@@ -241,11 +241,19 @@ def permitted(
     if case.site in case.verdicts.held_sites:
         message = "more than half of the site's nodes are silent: nothing moves"
         return {}, (conditions.Reason.SITE_SILENT, message)
-    asked = {slot: force for slot, force in wanted.items() if force[0] in reasons.BY_PERSON}
+    asked = {
+        slot: force
+        for slot, force in wanted.items()
+        if force[0] in reasons.BY_PERSON or slot in confirmed
+    }
     others = {slot: force for slot, force in wanted.items() if slot not in asked}
     if others and case.demand.placement.failover is placing.Failover.NEVER:
         message = f"failover is Never: {next(iter(others.values()))[1]}"
         return asked, (conditions.Reason.FAILOVER_NEVER, message)
+    if others and case.demand.placement.failover is placing.Failover.MANUAL:
+        message = f"failover is Manual: {next(iter(others.values()))[1]}"
+        message = f"{message}; no other node can take over now"
+        return asked, (conditions.Reason.AWAITS_CONFIRMATION, message)
     room = _within_pace(left, others)
     if len(room) < len(others):
         message = f"site {case.site} has used up its moves of this minute; the rest follows"
@@ -270,8 +278,12 @@ def moves(
     held: Mapping[str, incumbents.Incumbent],
     chosen: Mapping[str, candidates.Candidate],
     causes: Mapping[str, Force],
+    confirmed: Mapping[str, inferenceplacement.ProposedMove],
 ) -> tuple[inferenceplacement.Move, ...]:
-    """Return the placement's history with this pass's moves first, as many as status has room."""
+    """Return the placement's history with this pass's moves first, as many as status has room.
+
+    Of those that a person has confirmed it keeps under which id.
+    """
     now = scalars.timestamp(case.seen.now)
     fresh = []
     for slot, candidate in sorted(chosen.items()):
@@ -284,6 +296,7 @@ def moves(
                 to=candidate.node.name,
                 cause=cause,
                 evidence=evidence[:256],
+                confirmed=confirmed[slot].id if slot in confirmed else None,
             )
         )
     past = case.before.status.moves if case.before is not None else ()
@@ -295,18 +308,22 @@ def _shortened(
 ) -> tuple[inferenceplacement.Move, ...]:
     """Forget the oldest moves, first those by which nothing is decided.
 
-    Needed are the moves of the last minute (`pace`), and the last one off each node that was left
-    in trouble within the hour (`left_lately`).
+    Needed are the moves of the last minute (`pace`), the last one off each node that was left in
+    trouble within the hour (`left_lately`), and of those that nothing forced the last of each cause
+    (`returns`).
     """
     now = case.seen.now
     recent = incumbents.departures(every, now - timedelta(seconds=pace.WINDOW))
     hour = incumbents.departures(every, now - timedelta(seconds=AVOIDED_FOR))
     lately = {move.from_ for move in hour if move.cause in reasons.TROUBLES}
+    causes = {move.cause for move in hour if move.cause in reasons.UNFORCED}
     needed: list[int] = []
     others: list[int] = []
     for index, move in enumerate(every):
         is_last = move.from_ in lately and move.cause in reasons.TROUBLES
-        (needed if is_last or move in recent else others).append(index)
+        is_paced = move.cause in causes
+        (needed if is_last or is_paced or move in recent else others).append(index)
         lately -= {move.from_} if is_last else set()
+        causes -= {move.cause}
     kept = sorted([*needed, *others][:HISTORY])
     return tuple(every[index] for index in kept)

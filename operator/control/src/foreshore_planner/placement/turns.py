@@ -6,9 +6,11 @@
 Called by `placing`; `matching` gives all that is asked and allowed its nodes.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
+from foreshore_api.v1alpha1 import inferenceplacement
 from foreshore_planner import binding, snapshot
 from foreshore_planner.placement import candidates, case, incumbents, slots, supply
 
@@ -68,8 +70,16 @@ class PermittedWants:
     """Moves that the hold and the pace of its site permit, by slot."""
     waiting: tuple[str, str] | None
     """(reason, message) of the moves that wait."""
-    has_yielded: bool = False
-    """Whether one of its replicas makes room for another placement's."""
+    moves_unforced: bool = False
+    """Whether a replica of it moves though nothing forces it: it makes room, or returns."""
+    confirmed: Mapping[str, inferenceplacement.ProposedMove] = field(default_factory=dict)
+    """Moves that a person has confirmed, by slot."""
+    proposals: tuple[inferenceplacement.ProposedMove, ...] = ()
+    """Moves that wait for a person."""
+    unheeded: str | None = None
+    """Why a person's confirmation does nothing, in words."""
+    delay: case.Delay | None = None
+    """Why a replica that would be better elsewhere stays where it is."""
 
     @property
     def key(self) -> snapshot.At:
@@ -81,6 +91,16 @@ class PermittedWants:
         """Who stays where it is."""
         held = self.wants.held
         return {slot: held[slot] for slot in held if slot not in self.allowed}
+
+    def moving(self, forces: Mapping[str, slots.Force]) -> "PermittedWants":
+        """Return the same with replicas that move though nothing forces them, by slot."""
+        causes = {**self.wants.causes, **forces}
+        return dataclasses.replace(
+            self,
+            wants=dataclasses.replace(self.wants, causes=causes),
+            allowed={**self.allowed, **forces},
+            moves_unforced=True,
+        )
 
     def requests(self, *, is_full_too: bool = False) -> dict[str, list[candidates.Candidate]]:
         """Return the slots that need a node, each with the nodes that would do.
@@ -94,13 +114,21 @@ class PermittedWants:
         able = (*offers.fitting, *offers.full) if is_full_too else offers.fitting
         offered = [candidate for candidate in able if candidate.node.name not in left_behind]
         return {
-            slot: slots.suitable(self.wants.case, self.allowed.get(slot), offered)
+            slot: [
+                candidate
+                for candidate in slots.suitable(self.wants.case, self.allowed.get(slot), offered)
+                if slot not in self.confirmed or candidate.node.name == self.confirmed[slot].to
+            ]
             for slot in self.wants.names
             if slot not in held or slot in self.allowed
         }
 
 
-def allow(stock: supply.Supply, asking: Wants) -> PermittedWants:
+Confirm = Callable[[Wants], Mapping[str, inferenceplacement.ProposedMove]]
+"""Which moves of a placement a person has confirmed, by slot."""
+
+
+def allow(stock: supply.Supply, asking: Wants, confirm: Confirm) -> PermittedWants:
     """Permit what the site's minute has room for, and count it.
 
     A move that no node has room for is none, and leaves the minute to others.
@@ -108,8 +136,12 @@ def allow(stock: supply.Supply, asking: Wants) -> PermittedWants:
     if asking.is_content:
         return PermittedWants(asking, {}, None)
     site = asking.case.site
-    allowed, waiting = slots.permitted(asking.case, asking.causes, stock.pace(site))
-    turn = PermittedWants(asking, allowed, waiting)
+    confirmed = confirm(asking)
+    allowed, waiting = slots.permitted(
+        asking.case, asking.causes, stock.pace(site), confirmed.keys()
+    )
+    done = {slot: confirmed[slot] for slot in confirmed if slot in allowed}
+    turn = PermittedWants(asking, allowed, waiting, confirmed=done)
     possible = [slot for slot, offered in turn.requests().items() if slot in allowed and offered]
     stock.spend(site, len(possible))
     return turn

@@ -10,12 +10,12 @@ from collections.abc import Hashable, Iterable
 from typing import Final
 
 from foreshore_planner import health, leaving
-from foreshore_planner.placement import callers, case, serving, troubles
+from foreshore_planner.placement import callers, case, returns, serving, troubles
 
 LEASE: Final = (math.nextafter(health.LEASE_STALE, math.inf),)
 """Limits of the age of a node's Lease: it is stale when it is older."""
 
-READY: Final = (case.RETURNING,)
+READY: Final = (case.RETURNING, returns.WELL_FOR, returns.STABLE_FOR)
 """Limits of the time since a node became Ready again."""
 
 AGENT: Final = tuple(

@@ -155,6 +155,7 @@ def _plan(world: KeptWorld, change: delta.Delta, asked: keys.Keys) -> placements
     asked.placements |= world.rounds.take(world.placements.ats(), change.monotonic)
     for at in asked.placements:
         world.seen.refresh(at)
+    world.seen.refresh_returned()
     present, judged = world.seen.present(), world.health()
     replanned = world.placements.plan(
         world.seen, present, judged, world.bonds.bound, asked.placements

@@ -2,6 +2,7 @@
 
     changed                          looked at
     an InferencePlacement, its pods  that placement
+    a pod, or its node's verdict     placements of its site that want to be elsewhere
     a node, or its verdict           placements on it and at its site, devices of the site or held
     what an agent says               placements, devices and Site of its site; policies, if it names
                                      problems or caps
@@ -138,6 +139,7 @@ class Keys:
         for pod in change:
             if pod is not None:
                 self.placements.add((pod.namespace, pod.policy, pod.site))
+                self._delayed_by(pod)
 
     def _of_node(self, name: str, change: Alteration[snapshot.Node]) -> None:
         self._on_node(name)
@@ -232,7 +234,14 @@ class Keys:
             self.placements.add(placements.at_of(plan))
         for pod in self._kept.replicas_on.get(node, ()):
             self.placements.add((pod.namespace, pod.policy, pod.site))
+            self._delayed_by(pod)
         self._held_by(node)
+
+    def _delayed_by(self, pod: snapshot.Replica) -> None:
+        """Mark placements that want room where a pod is, or its successor."""
+        for site in {pod.site, self._site_of(pod.node)} - {None}:
+            plans = self._planned.delayed_at.get(site or "", ())
+            self.placements.update(placements.at_of(plan) for plan in plans)
 
     def _held_by(self, node: str) -> None:
         for device in self._bonds.held_by.names(node):

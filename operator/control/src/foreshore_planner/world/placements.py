@@ -20,7 +20,7 @@ from foreshore_planner import (
     placing,
     snapshot,
 )
-from foreshore_planner.placement import case, in_agents, retained, supply
+from foreshore_planner.placement import case, in_agents, pace, retained, returns, slots, supply
 from foreshore_planner.world import groups
 from foreshore_planner.world.changes import Alteration
 from foreshore_planner.world.seen import KeptView
@@ -32,8 +32,9 @@ V = TypeVar("V")
 Key = binding.Key
 At = snapshot.At
 
-LOOKED_AT_AGAIN = (60.0, 3600.0)
-"""Seconds after a move at which it counts no more: for its site's minute, for where it left."""
+LOOKED_AT_AGAIN = (pace.WINDOW, returns.APART, slots.AVOIDED_FOR)
+"""Seconds after a move at which it counts no more: for its site's minute, for its placement's next
+move of its own accord, for where it left."""
 
 
 @dataclass(slots=True)
@@ -67,6 +68,10 @@ class Placements:
         self.on_node: groups.Groups[str, Key, case.PlacementPlan] = groups.Groups(
             _nodes_of, outcome.order
         )
+        self.delayed_at: groups.Groups[str, Key, case.PlacementPlan] = groups.Groups(
+            _site_of_delay, outcome.order
+        )
+        """Placements with a replica that would be better elsewhere, by site."""
         self.of_pod: groups.Groups[Key, Key, case.PlacementPlan] = groups.Groups(
             lambda plan: [(pod.namespace, pod.name) for pod in plan.pods], outcome.order
         )
@@ -97,7 +102,7 @@ class Placements:
         """Plan these placements, in one batch: what one takes the next lacks."""
         replanned = Replanned()
         plans = self._batch(seen, verdicts, bound, asked, replanned)
-        for at in sorted(asked):
+        for at in sorted(asked | plans.keys()):  # also who makes room for one that was asked about
             plan = plans.get(at)
             _set(self._planned, at, plan)
             shown = plan or self._kept(seen, verdicts, bound, at, replanned)
@@ -184,7 +189,7 @@ class Placements:
         name = name_of(at)
         before = self.shown.get(name)
         _set(self.shown, name, plan)
-        for group in (self.of_policy, self.of_version, self.on_node, self.of_pod):
+        for group in (self.of_policy, self.of_version, self.on_node, self.of_pod, self.delayed_at):
             group.put(name, plan)
         if before != plan:
             replanned.plans[name] = Alteration(before, plan)
@@ -274,6 +279,10 @@ def _nodes_of(plan: case.PlacementPlan) -> Iterable[str]:
     yield from (pod.node for pod in plan.pods)
     yield from (replica.node for replica in plan.replicas)
     yield from (replica.node for replica in (plan.agents.replicas if plan.agents else ()))
+
+
+def _site_of_delay(plan: case.PlacementPlan) -> Iterable[str]:
+    return () if plan.findings.delay is None else (plan.site,)
 
 
 def _until_moves_age(kept: KeptView, plan: case.PlacementPlan) -> float | None:

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 from foreshore_api import meta, scalars, v1alpha1
 from foreshore_api.wire import report, serving
 from foreshore_planner import health, named, priors, snapshot
-from foreshore_planner.placement import case
 from foreshore_planner.world import deadlines, delta, groups, hearing
 from foreshore_planner.world.changes import Alteration, Changes
 
@@ -55,6 +54,8 @@ class KeptView:
         self.now = datetime.fromtimestamp(0, UTC)
         self.monotonic = 0.0
         self._aged: dict[Hashable, float] = {}
+        self._returned: set[str] = set()
+        """Nodes that became Ready lately."""
         self._reports_of: dict[str, dict[str, report.AgentEvidence]] = {}
         self._reports: dict[str, report.AgentEvidence] = {}
         self._tiers: dict[v1alpha1.Tier, tuple[snapshot.Node, ...]] = {}
@@ -202,6 +203,10 @@ class KeptView:
             self.nodes[name] = node
         self.nodes_of.put(name, node)
         self._aged[("node", name)] = self.monotonic
+        if node is not None and node.ready_age < deadlines.READY[-1]:
+            self._returned.add(name)
+        else:
+            self._returned.discard(name)
         if (
             old is None
             or node is None
@@ -253,6 +258,11 @@ class KeptView:
         """Make the ages of a node true; that alone is no change."""
         if self._aged[("node", name)] < self.monotonic:
             self._refresh_node(name, Changes())
+
+    def refresh_returned(self) -> None:
+        """Make the ages of the nodes true that became Ready lately: replicas wait for them."""
+        for name in tuple(self._returned):
+            self.refresh_node(name)
 
     def _refresh_node(self, name: str, changes: Changes) -> None:
         passed = self.monotonic - self._aged[("node", name)]
@@ -310,7 +320,7 @@ def _without_ages(node: snapshot.Node) -> snapshot.Node:
 
 def _levels(node: snapshot.Node) -> tuple[object, ...]:
     """Return what a node's ages decide."""
-    return (health.silence(node), node.ready_age < case.RETURNING)
+    return (health.silence(node), sum(node.ready_age >= limit for limit in deadlines.READY))
 
 
 def _merge(kept: dict[K, V], changed: Mapping[K, V | None], keys: set[K]) -> None:

@@ -1,0 +1,165 @@
+"""Moves that a person decides: with `failover: Manual` what is forced is proposed, and waits.
+
+    forced away ──► proposed under an id ──annotation confirmed-move: <id>──► moved
+                        │
+                        └─ the cause ends, or another node is the one to go to: the id is gone, and
+                           a confirmation of it does nothing and is told
+
+What people ask for themselves, such as a cordon, needs no second word, and an empty slot is filled.
+Called by `placing`: first for what is confirmed, then, when all that moves has its node, for what
+is proposed.
+"""
+
+import dataclasses
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from foreshore_api import conditions, meta, scalars
+from foreshore_api.v1alpha1 import inferenceplacement, placing
+from foreshore_planner.placement import candidates, choose, incumbents, slots, supply, turns
+from foreshore_planner.placement.case import Case
+
+Proposal = inferenceplacement.ProposedMove
+Held = Mapping[str, incumbents.Incumbent]
+Chosen = dict[str, candidates.Candidate]
+
+_ID: Final = re.compile(r"[0-9a-f]{12}")
+
+
+def among(
+    stock: supply.Supply, matched: Sequence[tuple[turns.PermittedWants, Chosen]]
+) -> Iterator[tuple[turns.PermittedWants, Chosen]]:
+    """Propose what waits for a person, and say so."""
+    for turn, chosen in matched:
+        case = turn.wants.case
+        proposed: tuple[Proposal, ...] = ()
+        if turn.waiting is not None and turn.waiting[0] == conditions.Reason.AWAITS_CONFIRMATION:
+            proposed = tuple(_proposed(stock, turn, chosen))
+        if proposed:
+            waiting = (conditions.Reason.AWAITS_CONFIRMATION, _message(case, proposed))
+            turn = dataclasses.replace(turn, proposals=proposed, waiting=waiting)
+        yield dataclasses.replace(turn, unheeded=_unheeded(case, turn)), chosen
+
+
+def _proposed(
+    stock: supply.Supply, turn: turns.PermittedWants, chosen: Chosen
+) -> Iterator[Proposal]:
+    """Yield a move for each slot that waits and has a node to go to; those of a pass differ."""
+    case, held = turn.wants.case, turn.wants.held
+    waits = {slot: f for slot, f in turn.wants.causes.items() if slot not in turn.allowed}
+    nodes = case.seen.index.nodes
+    places = [held[slot].node for slot in held if slot not in waits and slot not in chosen]
+    places += [candidate.node.name for candidate in chosen.values()]
+    domains = {choose.domain(nodes[name], case.demand) for name in places if name in nodes}
+    left = {held[slot].node for slot in waits}
+    for slot, force in sorted(waits.items()):
+        able = [offer for offer in _able(stock, turn, slot, domains) if offer.node.name not in left]
+        proposal = _proposal(case, held[slot], force, [offer.node.name for offer in able])
+        if proposal is not None:
+            yield proposal
+            domains.add(choose.domain(nodes[proposal.to], case.demand))
+
+
+def _able(
+    stock: supply.Supply, turn: turns.PermittedWants, slot: str, domains: set[str]
+) -> list[candidates.Candidate]:
+    """Return where a slot may go, best first: a failure domain of its own before a shared one."""
+    case, offers = turn.wants.case, turn.wants.offers
+    fitting = offers.fitting if offers is not None else ()
+    offered = slots.suitable(case, turn.wants.causes[slot], fitting)
+    free = [
+        offer
+        for offer in choose.rank(offered, case.demand)
+        if stock.free(offer.node).has_room_for(case.demand.requests)
+    ]
+    demand = case.demand
+    return sorted(
+        free,
+        key=lambda offer: (
+            choose.grade(offer, demand),
+            choose.domain(offer.node, demand) in domains,
+        ),
+    )
+
+
+def _proposal(
+    case: Case, incumbent: incumbents.Incumbent, force: slots.Force, able: Sequence[str]
+) -> Proposal | None:
+    """Return what is proposed for a slot: what was, while that is possible; None where nothing is.
+
+    So a person confirms what they read, though another node has become a little better since.
+    """
+    what = (incumbent.slot, incumbent.node, force[0])
+    for earlier in _earlier(case):
+        if (earlier.slot, earlier.from_, earlier.cause) == what and earlier.to in able:
+            return earlier.model_copy(update={"evidence": force[1][:256]})
+    if not able or case.before is None:
+        return None
+    since = scalars.timestamp(case.seen.now)
+    return Proposal(
+        id=_digest(case.before.metadata.uid or "", *what, able[0], since),
+        slot=incumbent.slot,
+        from_=incumbent.node,
+        to=able[0],
+        cause=force[0],
+        evidence=force[1][:256],
+        since=since,
+    )
+
+
+def _digest(*parts: str) -> str:
+    """Return an id of all that is proposed, and of when: what is proposed anew has another."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+def confirmed(asking: turns.Wants) -> dict[str, Proposal]:
+    """Return the moves that a person has confirmed and that are still what is proposed, by slot."""
+    case, held, forces = asking.case, asking.held, asking.causes
+    asked = _asked(case)
+    is_manual = case.demand.placement.failover is placing.Failover.MANUAL
+    if asked is None or not is_manual or asking.offers is None:
+        return {}
+    able = {offer.node.name for offer in asking.offers.fitting}
+    return {
+        proposal.slot: proposal
+        for proposal in _earlier(case)
+        if proposal.id == asked
+        and proposal.to in able
+        and proposal.slot in forces
+        and forces[proposal.slot][0] == proposal.cause
+        and held[proposal.slot].node == proposal.from_
+    }
+
+
+def _earlier(case: Case) -> Sequence[Proposal]:
+    return case.before.status.proposals if case.before is not None else ()
+
+
+def _asked(case: Case) -> str | None:
+    """Return what a person wrote as the id of the move that they confirm."""
+    before = case.before
+    return before.metadata.annotations.get(meta.ANNOTATION_CONFIRMED) if before else None
+
+
+def _unheeded(case: Case, turn: turns.PermittedWants) -> str | None:
+    """Say of a confirmation that it is of nothing that is proposed, nor of what was done."""
+    asked = _asked(case)
+    if asked is None or case.before is None:
+        return None
+    proposed = {proposal.id for proposal in (*turn.proposals, *turn.confirmed.values())}
+    done = {move.confirmed for move in case.before.status.moves}
+    if asked in proposed | done:
+        return None
+    what = asked if _ID.fullmatch(asked) else "no id of a move"
+    return f"the annotation {meta.ANNOTATION_CONFIRMED} ({what}) is of no move that is proposed"
+
+
+def _message(case: Case, proposed: Sequence[Proposal]) -> str:
+    """Say what waits for a person, and how they confirm it."""
+    first = proposed[0]
+    more = f", and {len(proposed) - 1} more" if len(proposed) > 1 else ""
+    what = f"{first.slot} from {first.from_} to {first.to} ({first.cause}: {first.evidence}){more}"
+    verb = f"kubectl foreshore move {case.demand.policy} --site {case.site}"
+    return f"failover is Manual: {what}; confirm it with {verb} -n {case.demand.namespace}"

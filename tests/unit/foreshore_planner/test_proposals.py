@@ -1,0 +1,202 @@
+"""`failover: Manual`: what is forced is proposed, and a person's word moves what they read."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from builders import planning as build
+from foreshore_api import meta
+from foreshore_api.v1alpha1 import inferenceplacement
+from foreshore_planner import plan as planning
+from foreshore_planner import snapshot
+from foreshore_planner.placement import proposals
+
+PLACEMENT = "InferencePlacement", "ventilate.hq"
+MANUAL = {"failover": "Manual"}
+
+
+def lost(**placement: Any) -> snapshot.Snapshot:
+    """The node of a replica is dead, and what is proposed for it is in status."""
+    policy = build.policy(placement={**MANUAL, **placement})
+    settled = build.settle(build.world(policies=(policy,)))
+    assert build.where(planning.plan(settled))["r0"] == "edge-1"
+    seen = build.silenced(settled, "edge-1")
+    return build.applied(seen, planning.plan(seen))
+
+
+def proposed(seen: snapshot.Snapshot) -> inferenceplacement.ProposedMove:
+    (proposal,) = planning.plan(seen).placements[0].proposals
+    return proposal
+
+
+def confirmed(seen: snapshot.Snapshot, word: str) -> snapshot.Snapshot:
+    """A person has written this as the move that they confirm."""
+    (placement,) = seen.placements
+    annotations = {meta.ANNOTATION_CONFIRMED: word}
+    metadata = placement.metadata.model_copy(update={"annotations": annotations})
+    marked = placement.model_copy(update={"metadata": metadata})
+    return dataclasses.replace(seen, placements=(marked,))
+
+
+def test_a_lost_replica_is_proposed_to_move_and_stays() -> None:
+    seen = lost()
+    made = planning.plan(seen)
+    assert build.where(made) == {"r0": "edge-1"}
+    proposal = proposed(seen)
+    assert (proposal.slot, proposal.from_, proposal.to, proposal.cause) == (
+        "r0",
+        "edge-1",
+        "edge-2",
+        "NodeDead",
+    )
+    assert build.condition(made, *PLACEMENT, "Placed") == ("False", "AwaitsConfirmation")
+    message = build.message(made, *PLACEMENT, "Placed")
+    assert "r0 from edge-1 to edge-2 (NodeDead" in message
+    assert "kubectl foreshore move ventilate --site hq -n hq" in message
+
+
+def test_a_person_confirms_a_move_by_its_id_and_history_says_so() -> None:
+    seen = lost()
+    proposal = proposed(seen)
+    made = planning.plan(confirmed(seen, proposal.id))
+    assert build.where(made) == {"r0": "edge-2"}
+    (placement,) = made.placements
+    move = placement.moves[0]
+    assert (move.cause, move.confirmed, placement.proposals) == ("NodeDead", proposal.id, ())
+    settled = build.settle(build.applied(seen, made))
+    after = planning.plan(confirmed(settled, proposal.id))
+    assert "proposed" not in build.message(after, *PLACEMENT, "Placed"), "it was done"
+
+
+def test_a_proposal_keeps_its_id_and_time_while_it_stands() -> None:
+    seen = lost()
+    later = build.later(seen, 300.0)
+    assert proposed(later) == proposed(seen)
+    assert build.applied(later, planning.plan(later)) == later, "nothing is written again"
+
+
+def elsewhere(seen: snapshot.Snapshot) -> snapshot.Snapshot:
+    """The node that was proposed has no room any more."""
+    return build.with_nodes(
+        seen,
+        lambda node: (
+            dataclasses.replace(node, requested=build.ROOM) if node.name == "edge-2" else node
+        ),
+    )
+
+
+def healed(seen: snapshot.Snapshot) -> snapshot.Snapshot:
+    back = build.with_nodes(
+        seen, lambda node: dataclasses.replace(node, is_ready=True, lease_age=1.0)
+    )
+    return dataclasses.replace(back, fleet=build.fleet())
+
+
+def lost_again(seen: snapshot.Snapshot) -> snapshot.Snapshot:
+    """The node came back, and died an hour later of the same."""
+    back = healed(seen)
+    well = build.applied(back, planning.plan(back))
+    seen = build.later(build.silenced(well, "edge-1"), 3600.0)
+    return build.applied(seen, planning.plan(seen))
+
+
+def asked_otherwise(seen: snapshot.Snapshot) -> snapshot.Snapshot:
+    return dataclasses.replace(seen, policies=(build.policy(placement={"failover": "Never"}),))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [elsewhere, healed, lost_again, asked_otherwise],
+    ids=["another node", "it is well again", "lost again", "failover Never"],
+)
+def test_a_confirmation_dies_with_its_proposal_and_that_is_told(
+    change: Callable[[snapshot.Snapshot], snapshot.Snapshot],
+) -> None:
+    seen = lost()
+    word = proposed(seen).id
+    made = planning.plan(confirmed(change(seen), word))
+    assert build.where(made) == {"r0": "edge-1"}
+    assert f"({word}) is of no move that is proposed" in build.message(made, *PLACEMENT, "Placed")
+
+
+@pytest.mark.parametrize("word", ["", "yes", "f" * 12, "x" * 200_000])
+def test_a_word_that_is_no_id_moves_nothing_and_does_not_fill_the_screen(word: str) -> None:
+    made = planning.plan(confirmed(lost(), word))
+    assert build.where(made) == {"r0": "edge-1"}
+    message = build.message(made, *PLACEMENT, "Placed")
+    assert "is of no move that is proposed" in message
+    assert len(message) < 600
+
+
+def test_a_person_who_cordons_a_node_needs_no_second_word() -> None:
+    policy = build.policy(placement=MANUAL)
+    settled = build.settle(build.world(policies=(policy,)))
+    cordoned = build.with_nodes(
+        settled, lambda node: dataclasses.replace(node, is_schedulable=node.name != "edge-1")
+    )
+    made = planning.plan(cordoned)
+    assert build.where(made) == {"r0": "edge-2"}
+    assert made.placements[0].proposals == ()
+
+
+def test_an_empty_slot_is_filled_without_a_word() -> None:
+    grown = build.policy(placement={**MANUAL, "standby": 1})
+    settled = build.settle(build.world(policies=(build.policy(placement=MANUAL),)))
+    made = planning.plan(dataclasses.replace(settled, policies=(grown,)))
+    assert len(made.placements[0].pods) == 2
+
+
+def test_a_silent_site_proposes_nothing() -> None:
+    seen = build.silenced(lost(), "edge-1", "edge-2")
+    made = planning.plan(seen)
+    assert made.placements[0].proposals == ()
+
+
+def test_replicas_are_proposed_to_different_nodes() -> None:
+    """The cloud for the second of them, though the first one's node is nearer."""
+    nodes = (*(build.edge(name) for name in (*build.EDGES, "edge-4")), build.node("cloud-1"))
+    policy = build.policy(placement={**MANUAL, "standby": 1})
+    settled = build.settle(build.world(policies=(policy,), nodes=nodes))
+    made = planning.plan(build.silenced(settled, "edge-1", "edge-2"))
+    pairs = [(proposal.slot, proposal.to) for proposal in made.placements[0].proposals]
+    assert pairs == [("r0", "edge-3"), ("r1", "cloud-1")]
+
+
+def test_what_has_nowhere_to_go_is_told_without_a_proposal() -> None:
+    nodes = (*(build.edge(name) for name in build.EDGES),)
+    full = [dataclasses.replace(node, requested=build.ROOM) for node in nodes[1:]]
+    policy = build.policy(placement=MANUAL)
+    settled = build.settle(build.world(policies=(policy,), nodes=(nodes[0], *full)))
+    made = planning.plan(build.silenced(settled, "edge-1"))
+    assert made.placements[0].proposals == ()
+    assert "no other node can take over now" in build.message(made, *PLACEMENT, "Placed")
+
+
+MUTANTS: dict[str, tuple[str, Any, Callable[[], None]]] = {
+    "whose id says nothing of when": (
+        "_digest",
+        lambda *parts: ("".join(parts[1:4]).encode().hex() + "0" * 12)[:12],
+        lambda: test_a_confirmation_dies_with_its_proposal_and_that_is_told(lost_again),
+    ),
+    "that is made anew each time": (
+        "_earlier",
+        lambda _: (),
+        test_a_proposal_keeps_its_id_and_time_while_it_stands,
+    ),
+    "whose dead confirmation nobody tells": (
+        "_unheeded",
+        lambda *_: None,
+        lambda: test_a_confirmation_dies_with_its_proposal_and_that_is_told(healed),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_proposal(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each mutant is caught by the test of the rule that it breaks."""
+    attribute, value, test = MUTANTS[name]
+    monkeypatch.setattr(proposals, attribute, value)
+    with pytest.raises(AssertionError):
+        test()
