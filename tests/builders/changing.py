@@ -263,6 +263,11 @@ def node_returns(seen: World, number: int, _: int) -> World:
     return _with_node(seen, number, **changes)
 
 
+def node_flaps(seen: World, number: int, how: int) -> World:
+    flaps = ((), (5.0,), (5.0, 60.0), (5.0, 3000.0), (3590.0, 3595.0), (70.0, 2000.0, 3599.0))
+    return _with_node(seen, number, flaps=flaps[how % len(flaps)])
+
+
 def node_changes_site(seen: World, number: int, site: int) -> World:
     return _with_node(seen, number, site=(*SITES, None)[site % 4])
 
@@ -494,6 +499,7 @@ CHANGES: tuple[Change, ...] = (
     hub_has_problems,
     node_falls_silent,
     node_returns,
+    node_flaps,
     node_changes_site,
     node_changes,
     node_goes,

@@ -15,6 +15,7 @@ from foreshore_planner.placement import (
     incumbents,
     pace,
     serving,
+    steadiness,
     troubles,
 )
 from foreshore_planner.placement.case import Case
@@ -276,7 +277,8 @@ def moves(
     fresh = []
     for slot, candidate in sorted(chosen.items()):
         before = held.get(slot)
-        cause, evidence = causes.get(slot, (reasons.FIRST_PLACEMENT, "the slot was empty"))
+        empty = f"the slot was empty{steadiness.last_resort(case, candidate)}"
+        cause, evidence = causes.get(slot, (reasons.FIRST_PLACEMENT, empty))
         fresh.append(
             inferenceplacement.Move(
                 time=now,
