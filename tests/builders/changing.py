@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from builders import planning as build
-from foreshore_api import v1alpha1
+from foreshore_api import meta, v1alpha1
 from foreshore_api.wire import report
 from foreshore_planner import plan as planning
 from foreshore_planner import snapshot
@@ -430,6 +430,18 @@ def site_changes(seen: World, number: int, how: int) -> World:
     return dataclasses.replace(seen, sites=sites[how % 4])
 
 
+def hold_is_ended(seen: World, number: int, how: int) -> World:
+    """A person ends the hold of a Site as its status has it, or another, or takes that back."""
+    site = pick(seen.sites, number)
+    if site is None:
+        return seen
+    ends = (site.status.held_since, "2026-01-01T00:00:00Z", None)[how % 3]
+    annotations = {} if ends is None else {meta.ANNOTATION_HOLD_ENDED: ends}
+    metadata = site.metadata.model_copy(update={"annotations": annotations})
+    changed = site.model_copy(update={"metadata": metadata})
+    return dataclasses.replace(seen, sites=put(seen.sites, changed))
+
+
 def policy_changes(seen: World, number: int, how: int) -> World:
     policy = pick(seen.policies, number)
     if policy is None:
@@ -515,6 +527,7 @@ CHANGES: tuple[Change, ...] = (
     device_goes,
     profile_changes,
     site_changes,
+    hold_is_ended,
     policy_changes,
     policy_comes,
     policy_goes,

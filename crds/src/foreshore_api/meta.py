@@ -32,6 +32,8 @@ LABEL_ROLE = "foreshore.dev/role"
 """On inference Pods: `Active` or `Standby`."""
 ANNOTATION_EPOCH = "foreshore.dev/leader-epoch"
 """On everything the operator writes: the epoch of the leader that wrote it."""
+ANNOTATION_HOLD_ENDED = "foreshore.dev/hold-ended"
+"""On a Site: the `status.heldSince` of the hold that a person has ended; no other hold is."""
 
 
 Text = Annotated[str, pydantic.Field(max_length=512)]

@@ -107,6 +107,9 @@ def spoken(kind: str, at: Any, value: Any) -> str:
             condition.pop("message", None)
     for move in document.get("moves", ()):
         move.pop("time")  # of a move that is not written yet: that of the look that decided it
+    for node in document.get("verdicts", ()):
+        node.pop("since")  # of the look that saw it first, until it is written
+    document.pop("heldSince", None)
     document.pop("candidates", None)
     return f"{kind} {at} {document}"
 
@@ -174,6 +177,7 @@ AGES: dict[str, tuple[str, list[Step]]] = {
             *[(changing.wait, 7, 1)] * 2,
         ],
     ),
+    "of a flap": ("FLAP", [*SETTLED, (changing.node_flaps, 0, 4), (changing.wait, 4, 0)]),
     "of a report": ("AGENT", [*SETTLED, (changing.wait, 4, 1), (changing.wait, 5, 1)]),
 }
 

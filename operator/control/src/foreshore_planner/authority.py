@@ -38,7 +38,8 @@ def view(
         own=seen.index.reports.get(holder) if holder is not None else None,
         may_hold=holder in device.reachable_from,
         is_held=device.device.spec.site in verdicts.held_sites,
-        is_fleet_held=verdicts.is_fleet_held,
+        is_fleet_held=verdicts.is_fleet_held
+        and device.device.spec.site not in verdicts.ended_holds,
         fleet=seen.fleet,
         fleet_age=seen.fleet_age,
         renewals=seen.fleet_index.renewals.get(device.key, ()),

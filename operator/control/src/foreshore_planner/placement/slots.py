@@ -236,7 +236,7 @@ def permitted(
     """
     if not wanted:
         return {}, None
-    if case.verdicts.is_fleet_held:
+    if case.verdicts.is_fleet_held and case.site not in case.verdicts.ended_holds:
         message = "many sites went dark together: nothing moves anywhere"
         return {}, (conditions.Reason.FLEET_SILENT, message)
     if case.site in case.verdicts.held_sites:
