@@ -263,6 +263,11 @@ def node_returns(seen: World, number: int, _: int) -> World:
     return _with_node(seen, number, **changes)
 
 
+def node_flaps(seen: World, number: int, how: int) -> World:
+    flaps = ((), (5.0,), (5.0, 60.0), (5.0, 3000.0), (3590.0, 3595.0), (70.0, 2000.0, 3599.0))
+    return _with_node(seen, number, flaps=flaps[how % len(flaps)])
+
+
 def node_changes_site(seen: World, number: int, site: int) -> World:
     return _with_node(seen, number, site=(*SITES, None)[site % 4])
 
@@ -443,6 +448,18 @@ def site_changes(seen: World, number: int, how: int) -> World:
     return dataclasses.replace(seen, sites=sites[how % 4])
 
 
+def hold_is_ended(seen: World, number: int, how: int) -> World:
+    """A person ends the hold of a Site as its status has it, or another, or takes that back."""
+    site = pick(seen.sites, number)
+    if site is None:
+        return seen
+    ends = (site.status.held_since, "2026-01-01T00:00:00Z", None)[how % 3]
+    annotations = {} if ends is None else {meta.ANNOTATION_HOLD_ENDED: ends}
+    metadata = site.metadata.model_copy(update={"annotations": annotations})
+    changed = site.model_copy(update={"metadata": metadata})
+    return dataclasses.replace(seen, sites=put(seen.sites, changed))
+
+
 def policy_changes(seen: World, number: int, how: int) -> World:
     policy = pick(seen.policies, number)
     if policy is None:
@@ -514,6 +531,7 @@ CHANGES: tuple[Change, ...] = (
     hub_has_problems,
     node_falls_silent,
     node_returns,
+    node_flaps,
     node_changes_site,
     node_changes,
     node_goes,
@@ -530,6 +548,7 @@ CHANGES: tuple[Change, ...] = (
     device_goes,
     profile_changes,
     site_changes,
+    hold_is_ended,
     policy_changes,
     policy_comes,
     policy_goes,

@@ -34,6 +34,8 @@ ANNOTATION_EPOCH = "foreshore.dev/leader-epoch"
 """On everything the operator writes: the epoch of the leader that wrote it."""
 ANNOTATION_CONFIRMED = "foreshore.dev/confirmed-move"
 """On InferencePlacements, by a person: the id of the proposed move that they confirm."""
+ANNOTATION_HOLD_ENDED = "foreshore.dev/hold-ended"
+"""On a Site: the `status.heldSince` of the hold that a person has ended; no other hold is."""
 
 
 Text = Annotated[str, pydantic.Field(max_length=512)]

@@ -144,6 +144,9 @@ def spoken(kind: str, at: Any, value: Any) -> str:
     for proposal in document.get("proposals", ()):
         for key in ("id", "since"):  # likewise
             proposal.pop(key)
+    for node in document.get("verdicts", ()):
+        node.pop("since")  # of the look that saw it first, until it is written
+    document.pop("heldSince", None)
     document.pop("candidates", None)
     return f"{kind} {at} {document}"
 
@@ -276,6 +279,7 @@ AGES: dict[str, tuple[str, list[Step]]] = {
             (changing.wait, 2, 1),
         ],
     ),
+    "of a flap": ("FLAP", [*SETTLED, (changing.node_flaps, 0, 4), (changing.wait, 4, 0)]),
     "of a report": ("AGENT", [*SETTLED, (changing.wait, 4, 1), (changing.wait, 5, 1)]),
 }
 

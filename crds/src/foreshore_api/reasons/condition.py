@@ -236,6 +236,17 @@ class ConditionReason(ReasonEnum):
         "The node of a replica is dead or silent, and the replica is not replaced yet; "
         "the message says why.",
     )
+    HOLD_ENDED = (
+        "HoldEnded",
+        "A person ended this hold of the site: its silent nodes are judged as if it were not held,"
+        " until it is heard again.",
+    )
+    QUARANTINED = (
+        "Quarantined",
+        "The node of a replica or holder is lost once more, and every node that could take over"
+        " fell silent lately too: it stays where it is, and works on when its node is back.",
+        "mend what makes the nodes fall silent: power, network or kubelet",
+    )
     ENDPOINT_BAD = (
         "EndpointBad",
         "Every agent that calls a replica says that its calls fail or are late; another "

@@ -83,6 +83,13 @@ SITE_CUT: Final = Reason(
     remedy="the link between the site and the cluster",
 )
 UNKNOWN: Final = Reason("Unknown", "The node is silent, and nobody can say more about it.")
+QUARANTINED: Final = Reason(
+    "Quarantined",
+    "The node fell silent twice or more within the hour, whatever the cause: nothing new goes there"
+    " until fewer of these times count; what is there stays.",
+    remedy="the node's power, network or kubelet, whichever comes and goes; it is used again by"
+    " itself",
+)
 
 # A replica moved.
 PLACED: Final = Reason("Placed", "A pod was made for a replica, on the node chosen for it.")

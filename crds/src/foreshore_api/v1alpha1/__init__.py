@@ -2,7 +2,7 @@
 
 `from foreshore_api import v1alpha1`, then `v1alpha1.Device`; parts of a kind are in its module
 (`v1alpha1.device.DeviceAuthority`) and what kinds share in `protection`, `evaluation`, `actuation`,
-`placing`, `selection`, `isolation`.
+`placing`, `selection`, `isolation`, `judging`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from foreshore_api.v1alpha1 import (
     evaluation,
     inferenceplacement,
     isolation,
+    judging,
     model,
     modelversion,
     placing,
@@ -109,6 +110,7 @@ __all__ = [
     "evaluation",
     "inferenceplacement",
     "isolation",
+    "judging",
     "model",
     "modelversion",
     "placing",

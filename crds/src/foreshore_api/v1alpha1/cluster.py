@@ -9,7 +9,7 @@ from pydantic import StringConstraints
 
 from foreshore_api import meta, scalars
 from foreshore_api.contract import Document, NotSupported, Rule
-from foreshore_api.v1alpha1.statuses import Observed
+from foreshore_api.v1alpha1.judging import Judged
 
 LOCAL = "local"
 """Name of the cluster that the operator runs in."""
@@ -89,7 +89,7 @@ class ClusterSpec(Document):
     """What a CPU hour costs; the cheapest feasible node is chosen."""
 
 
-class ClusterStatus(Observed):
+class ClusterStatus(Judged):
     """What the operator knows of a Cluster."""
 
     nodes: scalars.Count | None = None

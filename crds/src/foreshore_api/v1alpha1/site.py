@@ -14,7 +14,7 @@ from pydantic import StringConstraints
 from foreshore_api import addresses, meta, scalars
 from foreshore_api.contract import Document, Rule
 from foreshore_api.v1alpha1.isolation import Isolation
-from foreshore_api.v1alpha1.statuses import Observed
+from foreshore_api.v1alpha1.judging import Judged
 
 Host = Annotated[
     str,
@@ -99,7 +99,7 @@ class SiteSpec(Document):
     may; taking Agent back holds at once, and pods are made only then. Example: `Child`."""
 
 
-class SiteStatus(Observed):
+class SiteStatus(Judged):
     """What the operator knows of a Site."""
 
     nodes: scalars.Count | None = None
@@ -107,6 +107,10 @@ class SiteStatus(Observed):
 
     agents: scalars.Count | None = None
     """Agents of the site that report. Absent: not counted yet. Example: `3`."""
+
+    held_since: scalars.Timestamp | None = None
+    """Since when nothing moves at the site, whether or not a person has ended that hold. Absent: it
+    is not held. Example: `2026-03-01T10:00:00Z`."""
 
 
 class Site(meta.Resource):

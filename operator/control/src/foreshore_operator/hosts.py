@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 from foreshore_api import v1alpha1
 from foreshore_kube import api, informer, kinds
-from foreshore_operator import nodes, ordered, pods
-from foreshore_planner import snapshot
+from foreshore_operator import flaps, nodes, ordered, pods
+from foreshore_planner import health, snapshot
 
 NODE_LEASES = "kube-node-lease"
 LEASES_FRESH = 11.0
@@ -47,6 +47,7 @@ class HostMirrors:
         self._parts: dict[informer.ObjectKey, snapshot.ProductPod] = {}
         self._returned: dict[str, float] = {}
         """By node: when it became Ready again."""
+        self._flaps = flaps.NodeFlaps(clock)
         self._silenced: dict[str, float] = {}
         """By node that is not Ready: when it stopped being so."""
         self._phases: dict[str, tuple[snapshot.PodPhase, float]] = {}
@@ -117,6 +118,7 @@ class HostMirrors:
             lease_age=self.lease_ages.age(name) if self._hears_leases() else None,
             ready_age=self._clock() - self._returned.get(name, -math.inf),
             silent_age=None if silenced is None else self._clock() - silenced,
+            flaps=self._flaps.ages(name),
             requested=self._requested_on(name),
         )
 
@@ -165,6 +167,7 @@ class HostMirrors:
             change.new.is_ready is not True and (change.old is None or change.old.is_ready is True)
         )
         self._note_silence(change)
+        self.note_flap(change.key.name)
         if change.new is None:
             self._returned.pop(change.key.name, None)
         elif change.new.is_ready and change.old is not None and not change.old.is_ready:
@@ -182,6 +185,23 @@ class HostMirrors:
 
     def _lease_changed(self, change: informer.ObjectChange[str]) -> None:
         self.lease_ages.note(change.key.name, change.new)
+        if self._flaps.is_silent(change.key.name):
+            self.note_flap(change.key.name)
+
+    def note_flap(self, name: str) -> None:
+        """Note whether a node is heard; where its Lease cannot be known, it is as it was."""
+        record = self.nodes.store.get(informer.ObjectKey("", name))
+        if record is None:
+            self._flaps.gone(name)
+        elif record.is_ready is not True or name in self.stale_leases(health.LEASE_STALE):
+            self._flaps.fell(name, nodes.site_of(record))
+        elif self.lease_ages.is_renewed_within(name, health.LEASE_STALE):
+            self._flaps.heard(name, nodes.site_of(record))
+
+    def settle_flaps(self) -> None:
+        """Report nodes of which time has decided that a silence counts, or does not."""
+        for name in sorted(self._flaps.settle()):
+            self._on_change("Node", informer.ObjectKey("", name), is_urgent=False)
 
     def _pod_changed(self, change: informer.ObjectChange[pods.PodRecord]) -> None:
         old, new = change.old, change.new

@@ -64,9 +64,10 @@ def node(
     ready_age: float,
     silent_age: float | None,
     requested: snapshot.ComputeResources,
+    flaps: tuple[float, ...] = (),
 ) -> snapshot.Node:
     """The node as the planner sees it."""
-    site = kept.labels.get(meta.LABEL_SITE) or None
+    site = site_of(kept)
     return snapshot.Node(
         name=kept.name,
         site=site,
@@ -79,9 +80,15 @@ def node(
         ready_age=ready_age,
         silent_age=silent_age,
         lease_age=lease_age,
+        flaps=flaps,
         allocatable=kept.allocatable,
         requested=requested,
     )
+
+
+def site_of(kept: NodeRecord) -> str | None:
+    """The site that a node's label names."""
+    return kept.labels.get(meta.LABEL_SITE) or None
 
 
 def _tier(label: str | None, site: str | None, default: v1alpha1.Tier) -> v1alpha1.Tier:
@@ -136,6 +143,11 @@ class LeaseAges:
         if self._counted_from >= limit:
             return frozenset()
         return frozenset(name for name, (_, at) in self._changed.items() if at < limit)
+
+    def is_renewed_within(self, name: str, seconds: float) -> bool:
+        """Whether a node has renewed its Lease so lately; one that has no Lease is not asked."""
+        change = self._changed.get(name)
+        return change is None or self._clock() - change[1] <= seconds
 
     def age(self, name: str) -> float | None:
         """Seconds since the Lease changed; None for a node that has none."""

@@ -162,9 +162,14 @@ class ClusterMirrors:
 
     def turn_stale(self, name: str) -> None:
         """A node's Lease became stale, or was renewed again: that leaves no event."""
+        self._hosts.note_flap(name)
         for keys in self._followers:
             keys.nodes.add(name)
         self._marks.mark(("Lease", name), urgent=True)
+
+    def settle_flaps(self) -> None:
+        """Let time decide which silences of nodes count; this leaves no event either."""
+        self._hosts.settle_flaps()
 
     def follow(self) -> changes.ChangedKeys:
         """Begin to note changes for one more consumer; everything that is there counts as changed.
@@ -245,4 +250,5 @@ async def watch_lease_ages(store: ClusterMirrors, stale_after: float, period: fl
         now = store.stale_leases(stale_after)
         for name in now ^ stale:
             store.turn_stale(name)
+        store.settle_flaps()
         stale = now

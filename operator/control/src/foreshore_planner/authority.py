@@ -3,7 +3,7 @@
 Called by `plan` for every accepted device, and by the fold for those that something changed for.
 """
 
-from foreshore_planner import binding, health, snapshot, succession
+from foreshore_planner import binding, health, quarantine, snapshot, succession
 
 
 def of(
@@ -24,6 +24,7 @@ def view(
 ) -> succession.DeviceView:
     """Return a device with all that its authority depends on."""
     authority = device.device.status.authority
+    nodes = seen.index.nodes
     holder = authority.holder if authority is not None else None
     return succession.DeviceView(
         now=seen.now,
@@ -37,9 +38,20 @@ def view(
         own=seen.index.reports.get(holder) if holder is not None else None,
         may_hold=holder in device.reachable_from,
         is_held=device.device.spec.site in verdicts.held_sites,
-        is_fleet_held=verdicts.is_fleet_held,
+        is_fleet_held=verdicts.is_fleet_held
+        and device.device.spec.site not in verdicts.ended_holds,
         fleet=seen.fleet,
         fleet_age=seen.fleet_age,
         renewals=seen.fleet_index.renewals.get(device.key, ()),
+        falls={
+            node: falls
+            for node in {*device.reachable_from, holder or ""}
+            if (falls := quarantine.count(nodes.get(node)))
+        },
+        quarantined={
+            node: words
+            for node in device.reachable_from
+            if (words := quarantine.words(nodes[node], seen.now)) is not None
+        },
         given_back=seen.fleet_index.given_back.get(device.key, ()),
     )

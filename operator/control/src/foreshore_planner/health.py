@@ -13,6 +13,8 @@ node's beats says that only the link is cut.
     or the hub is out of reach ─────────────► Unknown   replicas move, authority does not
     silent with more than half of its site,
     or while many sites are dark together ──► SiteCut   nothing moves
+    one of these two, and a person has ended
+    that hold ──────────────────────────────► Unknown   as the evidence says without it
     silent, and the hub has just now heard
     no other agent of its site ─────────────► SiteCut   nothing moves: a site that is cut off goes
                                                         dark node by node, and comes back so, its
@@ -29,6 +31,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from foreshore_api import meta
 from foreshore_api.reasons import placement
 from foreshore_api.wire import report
 from foreshore_planner import snapshot
@@ -98,7 +101,9 @@ class Health:
     nodes: Mapping[str, Assessment]
     held_sites: frozenset[str]
     is_fleet_held: bool = False
-    """Whether all are, because many went dark together."""
+    """Whether all are, because many went dark together; but for those in `ended_holds`."""
+    ended_holds: frozenset[str] = frozenset()
+    """Sites that would be held, had no person ended that."""
 
     def is_quiet(self, site: str, nodes: Iterable[str]) -> bool:
         """Whether too little is heard of a site to move anything off its silent nodes."""
@@ -118,12 +123,42 @@ def assess(seen: snapshot.Snapshot) -> Health:
     is_heard = are_living_heard(seen, silences)
     is_fleet_held = is_fleet_dark(silences.values(), is_heard=is_heard)
     nodes: dict[str, Assessment] = {}
+    ended: set[str] = set()
     for site, members in seen.index.nodes_of.items():
-        nodes |= judged(seen, members, is_alone=site in alone, is_fleet_held=is_fleet_held)
+        of_site, is_ended = judged_site(
+            seen, site, members, is_alone=site in alone, is_fleet_held=is_fleet_held
+        )
+        nodes |= of_site
+        ended |= {site} if is_ended else set()
     strays = [node for node in seen.index.nodes.values() if node.site is None]
     nodes |= judged(seen, strays, is_alone=False, is_fleet_held=is_fleet_held)
     held = frozenset(silences) if is_fleet_held else alone
-    return Health(nodes=nodes, held_sites=held, is_fleet_held=is_fleet_held)
+    return Health(nodes, held - ended, is_fleet_held, frozenset(ended))
+
+
+def judged_site(
+    seen: snapshot.Snapshot,
+    site: str,
+    members: Sequence[snapshot.Node],
+    *,
+    is_alone: bool,
+    is_fleet_held: bool,
+) -> tuple[dict[str, Assessment], bool]:
+    """Judge the nodes of one site; whether a person has ended the hold that it would be under."""
+    nodes = judged(seen, members, is_alone=is_alone, is_fleet_held=is_fleet_held)
+    is_cut = any(node.verdict is NodeVerdict.SITE_CUT for node in nodes.values())
+    if not (is_cut or is_fleet_held) or not is_hold_ended(seen, site):
+        return nodes, False
+    return judged(seen, members, is_alone=False, is_fleet_held=False, is_hold_ended=True), True
+
+
+def is_hold_ended(seen: snapshot.Snapshot, site: str) -> bool:
+    """Whether a person has ended the hold that a Site's status speaks of, and no other."""
+    sites = seen.named.sites_named.get(site, ())
+    if not sites or sites[0].status.held_since is None:
+        return False
+    annotations = sites[0].metadata.annotations
+    return annotations.get(meta.ANNOTATION_HOLD_ENDED) == sites[0].status.held_since
 
 
 def judged(
@@ -132,16 +167,28 @@ def judged(
     *,
     is_alone: bool,
     is_fleet_held: bool,
+    is_hold_ended: bool = False,
 ) -> dict[str, Assessment]:
     """Judge nodes of one site, or of none; `is_alone` says that the site is held for itself."""
     return {
-        node.name: _judged(seen, node, is_alone=is_alone, is_fleet_held=is_fleet_held)
+        node.name: _judged(
+            seen,
+            node,
+            is_alone=is_alone,
+            is_fleet_held=is_fleet_held,
+            is_hold_ended=is_hold_ended,
+        )
         for node in nodes
     }
 
 
 def _judged(
-    seen: snapshot.Snapshot, node: snapshot.Node, *, is_alone: bool, is_fleet_held: bool
+    seen: snapshot.Snapshot,
+    node: snapshot.Node,
+    *,
+    is_alone: bool,
+    is_fleet_held: bool,
+    is_hold_ended: bool,
 ) -> Assessment:
     why = silence(node)
     if why is None:
@@ -151,7 +198,8 @@ def _judged(
     if is_fleet_held:
         together = f"{why}, while many sites are dark together"
         return Assessment(node.name, NodeVerdict.SITE_CUT, together)
-    return _silent(node, why, seen.index.reports_of.get(node.site or "", {}), seen)
+    agents = seen.index.reports_of.get(node.site or "", {})
+    return _silent(node, why, agents, seen, is_hold_ended=is_hold_ended)
 
 
 Silences = Sequence[float | None]
@@ -245,6 +293,8 @@ def _silent(
     silence: str,
     agents: Mapping[str, report.AgentEvidence],
     seen: snapshot.Snapshot,
+    *,
+    is_hold_ended: bool,
 ) -> Assessment:
     """Judge a silent node that is not held; `agents` are those of its site that report."""
 
@@ -258,7 +308,8 @@ def _silent(
         is_heard = _is_fresh(own, seen.fleet_age)
     # An uplink that is cut silences a site node by node, as each one's Lease runs out. Peers that
     # live speak again within seconds, so nothing is lost by waiting for what they say.
-    if node.site is not None and seen.fleet is not None and not is_heard:
+    is_waited_for = node.site is not None and not is_hold_ended
+    if is_waited_for and seen.fleet is not None and not is_heard:
         return judged(NodeVerdict.SITE_CUT, "and no other agent of its site reports just now")
     match is_beating(node.name, node.site, agents, seen.fleet_age):
         case True:

@@ -30,7 +30,9 @@ def of(plan: case.PlacementPlan) -> list[Said]:
     return statements
 
 
-HELD_BY = frozenset({Reason.SITE_SILENT, Reason.FLEET_SILENT, Reason.MOVE_LIMIT})
+HELD_BY = frozenset(
+    {Reason.SITE_SILENT, Reason.FLEET_SILENT, Reason.MOVE_LIMIT, Reason.QUARANTINED}
+)
 """Why a placement is held still by us, not by its policy."""
 
 

@@ -104,6 +104,11 @@ class Node:
     """Seconds since it stopped being Ready; None while it is, or where nobody saw when."""
     lease_age: float | None = None
     """Seconds since the node's Lease last changed, or None while no Lease was read."""
+    flaps: tuple[float, ...] = ()
+    """Seconds since each time it fell silent within the hour, the newest first, at most eight.
+
+    Whatever silenced it; not what silenced its whole site with it.
+    """
     allocatable: ComputeResources = ComputeResources()
     requested: ComputeResources = ComputeResources()
     """By every pod on the node but inference replicas of ours."""
@@ -116,6 +121,7 @@ class Node:
             lease_age=lease + seconds if lease is not None else None,
             silent_age=silent + seconds if silent is not None else None,
             ready_age=self.ready_age + seconds,
+            flaps=tuple(age + seconds for age in self.flaps),
         )
 
 

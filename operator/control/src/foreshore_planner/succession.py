@@ -28,14 +28,14 @@ Source: design/decisions.md, "Authority".
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from foreshore_api import conditions, scalars, v1alpha1
 from foreshore_api.reasons import placement as reasons
 from foreshore_api.wire import beat, report
 from foreshore_decision import fencing
-from foreshore_planner import health, snapshot
+from foreshore_planner import health, phrases, quarantine, snapshot
 
 CLOCK_MARGIN = 2.0
 """Seconds for clocks that run at different rates, and for a renewal on its way."""
@@ -114,6 +114,11 @@ class DeviceView:
     """What the hub renewed last of this device."""
     given_back: Sequence[report.GivenBack] = ()
     """What was given back to it of this device."""
+    falls: Mapping[str, int] = field(default_factory=dict)
+    """How often nodes fell silent within the hour, by node; of others never."""
+    quarantined: Mapping[str, str] = field(default_factory=dict)
+    """Nodes that may hold the device and fell silent so often that nothing new goes there, and
+    that in words."""
 
     @property
     def bound(self) -> str:
@@ -263,29 +268,41 @@ def unrenewed_for(view: DeviceView, authority: v1alpha1.DeviceAuthority) -> floa
     return min([*ages, fleet.uptime_seconds]) + view.fleet_age
 
 
-def successor(view: DeviceView, previous: str | None) -> str | None:
+def successor(view: DeviceView, previous: str | None, *, is_lost: bool = False) -> str | None:
     """Return which connected agent comes first; one that is to stop is not asked.
 
+    Nor one whose node falls silent again and again, where the holder is lost (`is_lost`).
+
     Before others: one that can record, whose node is not lost, that was heard just now (a report
-    stands for a while after its agent is dead), that is another than the previous holder (at a site
-    of one node nobody else will come), then the lowest name.
+    stands for a while after its agent is dead), whose node is not in quarantine, that is another
+    than the previous holder (at a site of one node nobody else will come), then the lowest name.
     """
-    able = [
-        node
-        for node, agent in view.agents.items()
-        if agent.report.broker_connected and not agent.report.stopping
-    ]
+    able = [node for node in _connected(view) if not is_lost or _may_succeed(view, node, previous)]
     return min(
         able,
         key=lambda node: (
             _cannot_record(view.agents[node]),
             node in view.lost,
             view.agents[node].age_seconds + view.fleet_age > health.BEAT_FRESH,
+            node in view.quarantined,
             node == previous,
             node,
         ),
         default=None,
     )
+
+
+def _connected(view: DeviceView) -> list[str]:
+    return [
+        node
+        for node, agent in view.agents.items()
+        if agent.report.broker_connected and not agent.report.stopping
+    ]
+
+
+def _may_succeed(view: DeviceView, node: str, previous: str | None) -> bool:
+    lost = view.falls.get(previous, 0) if previous is not None else 0
+    return quarantine.may_take_over(view.falls.get(node, 0), lost)
 
 
 def _cannot_record(agent: report.AgentEvidence) -> bool:
@@ -339,7 +356,12 @@ def _given_back(view: DeviceView, authority: v1alpha1.DeviceAuthority) -> Succes
 def _grant(view: DeviceView, cause: str, evidence: str) -> Succession:
     authority = view.device.status.authority
     previous = authority.holder if authority is not None else None
-    chosen = successor(view, previous)
+    is_lost = cause == reasons.HOLDER_LOST
+    chosen = successor(view, previous, is_lost=is_lost)
+    if chosen is None and is_lost and (others := sorted({*_connected(view)} - {previous})):
+        return Succession(None, _unsteady(view, evidence, others), conditions.Reason.QUARANTINED)
+    if chosen is not None and chosen in view.quarantined:
+        evidence = f"{evidence}; nobody else can hold it than {chosen}: {view.quarantined[chosen]}"
     if chosen is None:
         message = f"{evidence}, and no other agent of the site is connected"
         return Succession(None, message, conditions.Reason.NO_AGENT)
@@ -359,6 +381,15 @@ def _grant(view: DeviceView, cause: str, evidence: str) -> Succession:
             evidence=evidence,
         )
     )
+
+
+def _unsteady(view: DeviceView, evidence: str, others: Sequence[str]) -> str:
+    """Say why a lost holder keeps the device although others are connected."""
+    falls = (f"{node} {quarantine.times(view.falls.get(node, 0))}" for node in others)
+    which = phrases.listed(falls)
+    remedy = conditions.Reason.QUARANTINED.remedy
+    message = f"{evidence}, and who could take over fell silent within the hour too ({which})"
+    return phrases.fitted(f"{message}: it waits for its holder; {remedy}")
 
 
 def _has_stopped(peer: report.AgentEvidence, holder: str, view: DeviceView) -> bool:

@@ -82,6 +82,8 @@ class Offers:
     """Rejected as well, and not looked at one by one."""
     full: tuple[Candidate, ...] = ()
     """Of the rejected those that would serve if somebody left them."""
+    quarantined: tuple[Candidate, ...] = ()
+    """Of the rejected those that would serve if they did not fall silent again and again."""
 
     @property
     def total(self) -> int:
@@ -99,6 +101,8 @@ class NodeView:
     assessment: health.Assessment
     free: snapshot.ComputeResources
     evidence: latency.Evidence
+    quarantine: str | None = None
+    """Why nothing new goes there for a while, in words; None where it may."""
 
     @functools.cached_property
     def prediction(self) -> latency.Prediction:
@@ -212,6 +216,11 @@ def has_accelerator(view: NodeView) -> Rejection | None:
     return None
 
 
+def is_steady(view: NodeView) -> Rejection | None:
+    """The node does not fall silent again and again."""
+    return None if view.quarantine is None else _no(view, reasons.QUARANTINED, view.quarantine)
+
+
 def late(candidate: Candidate, budget: float) -> Rejection | None:
     """Say of a candidate that it is over the budget: it is taken only where none is within it."""
     total = candidate.prediction.total
@@ -234,6 +243,7 @@ ROOM: tuple[Question, ...] = (
     has_accelerator,  # before room: few have any
     has_cpu,
     has_memory,  # and no question of time: the latency budget ranks, see `choose`
+    is_steady,  # last: such a node would do, and does where no other is
 )
 
 
@@ -257,6 +267,7 @@ def find(
     usable: list[Candidate] = []
     rejected: list[Rejection] = []
     full: list[Candidate] = []
+    quarantined: list[Candidate] = []
     for view in sorted(views, key=lambda view: view.node.name):
         objection = examine(view, QUESTIONS)
         if objection is None:
@@ -265,7 +276,9 @@ def find(
             rejected.append(objection)
         if objection is not None and objection.reason in reasons.FULL:
             full.append(candidate(view, prices))
-    return Offers(tuple(usable), tuple(rejected), counted, tuple(full))
+        if objection is not None and objection.reason == reasons.QUARANTINED:
+            quarantined.append(candidate(view, prices))
+    return Offers(tuple(usable), tuple(rejected), counted, tuple(full), tuple(quarantined))
 
 
 def candidate(view: NodeView, prices: Mapping[tuple[str, v1alpha1.Tier], float]) -> Candidate:

@@ -15,6 +15,7 @@ from foreshore_planner.placement import (
     incumbents,
     pace,
     serving,
+    steadiness,
     troubles,
 )
 from foreshore_planner.placement.case import Case
@@ -235,7 +236,7 @@ def permitted(
     """
     if not wanted:
         return {}, None
-    if case.verdicts.is_fleet_held:
+    if case.verdicts.is_fleet_held and case.site not in case.verdicts.ended_holds:
         message = "many sites went dark together: nothing moves anywhere"
         return {}, (conditions.Reason.FLEET_SILENT, message)
     if case.site in case.verdicts.held_sites:
@@ -288,7 +289,8 @@ def moves(
     fresh = []
     for slot, candidate in sorted(chosen.items()):
         before = held.get(slot)
-        cause, evidence = causes.get(slot, (reasons.FIRST_PLACEMENT, "the slot was empty"))
+        empty = f"the slot was empty{steadiness.last_resort(case, candidate)}"
+        cause, evidence = causes.get(slot, (reasons.FIRST_PLACEMENT, empty))
         fresh.append(
             inferenceplacement.Move(
                 time=now,

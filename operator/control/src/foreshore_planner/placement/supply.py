@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 
 from foreshore_api import conditions, scalars, v1alpha1
-from foreshore_planner import binding, health, latency, snapshot
+from foreshore_planner import binding, health, latency, quarantine, snapshot
 from foreshore_planner.placement import candidates, clouds, pace
 
 DEFAULT_EXPECTED_INFERENCE = 0.05
@@ -137,7 +137,8 @@ class Supply:
         self, demand: candidates.Demand, evidence: latency.Evidence, node: snapshot.Node
     ) -> candidates.NodeView:
         verdict = self.verdicts.of(node.name)
-        return candidates.NodeView(demand, node, verdict, self.free(node), evidence)
+        words = quarantine.words(node, self.seen.now)
+        return candidates.NodeView(demand, node, verdict, self.free(node), evidence, words)
 
     def _share(self, demand: candidates.Demand, evidence: latency.Evidence) -> clouds.CloudShare:
         """Return the site's share of the cloud, the same for all demands that ask the same."""

@@ -7,12 +7,19 @@ Called by `placing`; `matching` gives all that is asked and allowed its nodes.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from foreshore_api.v1alpha1 import inferenceplacement
 from foreshore_planner import binding, snapshot
-from foreshore_planner.placement import candidates, case, incumbents, slots, supply
+from foreshore_planner.placement import (
+    candidates,
+    case,
+    incumbents,
+    slots,
+    steadiness,
+    supply,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +120,31 @@ class PermittedWants:
         left_behind = {held[slot].node for slot in self.allowed}
         able = (*offers.fitting, *offers.full) if is_full_too else offers.fitting
         offered = [candidate for candidate in able if candidate.node.name not in left_behind]
+        first = offered or list(offers.quarantined)
         return {
-            slot: [
-                candidate
-                for candidate in slots.suitable(self.wants.case, self.allowed.get(slot), offered)
-                if slot not in self.confirmed or candidate.node.name == self.confirmed[slot].to
-            ]
+            slot: self._suitable(slot, offered if slot in held else first)
             for slot in self.wants.names
             if slot not in held or slot in self.allowed
+        }
+
+    def _suitable(
+        self, slot: str, able: Sequence[candidates.Candidate]
+    ) -> list[candidates.Candidate]:
+        steady = steadiness.offered(self.wants.case, self.lost.get(slot), able)
+        suitable = slots.suitable(self.wants.case, self.allowed.get(slot), steady)
+        confirmed = self.confirmed.get(slot)
+        return [
+            candidate
+            for candidate in suitable
+            if confirmed is None or candidate.node.name == confirmed.to
+        ]
+
+    @property
+    def lost(self) -> dict[str, incumbents.Incumbent]:
+        """Who may leave a node that is lost."""
+        held = self.wants.held
+        return {
+            slot: held[slot] for slot, force in self.allowed.items() if force[0] in slots.LOSSES
         }
 
 
@@ -142,6 +166,9 @@ def allow(stock: supply.Supply, asking: Wants, confirm: Confirm) -> PermittedWan
     )
     done = {slot: confirmed[slot] for slot in confirmed if slot in allowed}
     turn = PermittedWants(asking, allowed, waiting, confirmed=done)
+    if waiting is None and asking.offers is not None:
+        waits = steadiness.waiting(asking.case, turn.lost, asking.offers.fitting)
+        turn = dataclasses.replace(turn, waiting=waits)
     possible = [slot for slot, offered in turn.requests().items() if slot in allowed and offered]
     stock.spend(site, len(possible))
     return turn

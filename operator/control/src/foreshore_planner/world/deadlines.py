@@ -9,7 +9,7 @@ import math
 from collections.abc import Hashable, Iterable
 from typing import Final
 
-from foreshore_planner import health, leaving
+from foreshore_planner import health, leaving, quarantine
 from foreshore_planner.placement import callers, case, returns, serving, troubles
 
 LEASE: Final = (math.nextafter(health.LEASE_STALE, math.inf),)
@@ -17,6 +17,9 @@ LEASE: Final = (math.nextafter(health.LEASE_STALE, math.inf),)
 
 READY: Final = (case.RETURNING, returns.WELL_FOR, returns.STABLE_FOR)
 """Limits of the time since a node became Ready again."""
+
+FLAP: Final = (quarantine.WINDOW,)
+"""Limits of the time since a node fell silent."""
 
 AGENT: Final = tuple(
     math.nextafter(limit, math.inf) for limit in (health.BEAT_FRESH, health.AGENT_SILENT)

@@ -102,6 +102,7 @@ class Keys:
         for node in turned.nodes:
             self._on_node(node)
             self._site(self._site_of(node))
+            self._cluster_of(node)
         for site in turned.sites:
             self._site(site)
         if turned.is_fleet:
@@ -266,6 +267,12 @@ class Keys:
             return set()
         asked = {(*policy, site) for policy in self._bonds.policies_at.names(site)}
         return asked | {at_of(placement) for placement in self._kept.placements_at.get(site, ())}
+
+    def _cluster_of(self, node: str) -> None:
+        """Mark the Cluster of a node that is of no Site."""
+        present = self._kept.nodes.get(node)
+        if present is not None and present.site is None:
+            self.status_of(CLUSTER, [("", present.cluster)])
 
     def _site_of(self, node: str) -> str | None:
         present = self._kept.nodes.get(node)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from foreshore_api import meta, scalars, v1alpha1
 from foreshore_api.wire import report, serving
-from foreshore_planner import health, named, priors, snapshot
+from foreshore_planner import health, named, priors, quarantine, snapshot
 from foreshore_planner.world import deadlines, delta, groups, hearing
 from foreshore_planner.world.changes import Alteration, Changes
 
@@ -202,6 +202,7 @@ class KeptView:
         else:
             self.nodes[name] = node
         self.nodes_of.put(name, node)
+        aged = self._aged.get(("node", name), self.monotonic)
         self._aged[("node", name)] = self.monotonic
         if node is not None and node.ready_age < deadlines.READY[-1]:
             self._returned.add(name)
@@ -212,6 +213,7 @@ class KeptView:
             or node is None
             or _without_ages(old) != _without_ages(node)
             or _levels(old) != _levels(node)
+            or _flaps(old, aged) != _flaps(node, self.monotonic)
         ):
             changes.nodes[name] = Alteration(old, node)
         self._await_node(name)
@@ -222,7 +224,8 @@ class KeptView:
         if node is not None:
             lease = node.lease_age
             stale = deadlines.crossing(lease, deadlines.LEASE) if lease is not None else None
-            waits = [stale, deadlines.crossing(node.ready_age, deadlines.READY)]
+            flaps = [deadlines.crossing(age, deadlines.FLAP) for age in node.flaps]
+            waits = [stale, deadlines.crossing(node.ready_age, deadlines.READY), *flaps]
         wait = min((wait for wait in waits if wait is not None), default=None)
         aged = self._aged[("node", name)]
         self.queue.put(("node", name), aged + wait if wait is not None else None)
@@ -315,12 +318,21 @@ class KeptView:
 
 
 def _without_ages(node: snapshot.Node) -> snapshot.Node:
-    return dataclasses.replace(node, ready_age=0.0, silent_age=None, lease_age=None)
+    return dataclasses.replace(node, ready_age=0.0, silent_age=None, lease_age=None, flaps=())
 
 
 def _levels(node: snapshot.Node) -> tuple[object, ...]:
     """Return what a node's ages decide."""
-    return (health.silence(node), sum(node.ready_age >= limit for limit in deadlines.READY))
+    steps = sum(node.ready_age >= limit for limit in deadlines.READY)
+    return (health.silence(node), steps, quarantine.count(node))
+
+
+def _flaps(node: snapshot.Node, at: float) -> list[int]:
+    """Return the moments at which a node fell silent, of which texts say when they count no more.
+
+    To the second: ages are as old as the look at them.
+    """
+    return [round(at - age) for age in node.flaps if age < quarantine.WINDOW]
 
 
 def _merge(kept: dict[K, V], changed: Mapping[K, V | None], keys: set[K]) -> None:

@@ -1,12 +1,13 @@
 """The verdict on every node, kept between passes, and which sites are held.
 
-A site is judged anew when one of its nodes or agents changed, all are when the hub comes or goes or
-when the hold of the fleet begins or ends. Called by `fold`.
+A site is judged anew when its Site or one of its nodes or agents changed, all are when the hub
+comes or goes or when the hold of the fleet begins or ends. Called by `fold`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from foreshore_api import v1alpha1
 from foreshore_planner import containment, health, snapshot
 from foreshore_planner.world.changes import Changes
 from foreshore_planner.world.seen import KeptView
@@ -31,12 +32,14 @@ class Verdicts:
         self._nodes: dict[str, health.Assessment] = {}
         self._alone: set[str] = set()
         self._dark: set[str] = set()
+        self._ended: set[str] = set()
         self._is_fleet_held = False
 
     def health(self, kept: KeptView) -> health.Health:
         """Return the verdicts as they stand."""
         held = frozenset(kept.nodes_of if self._is_fleet_held else self._alone)
-        return health.Health(self._nodes, held, self._is_fleet_held)
+        ended = frozenset(self._ended)
+        return health.Health(self._nodes, held - ended, self._is_fleet_held, ended)
 
     def judge(self, kept: KeptView, seen: snapshot.Snapshot, changes: Changes) -> Turned:
         """Judge what changed."""
@@ -51,32 +54,42 @@ class Verdicts:
             sites = set(kept.nodes_of)
             strays = {node.name for node in kept.nodes.values() if node.site is None}
         for site in sorted(sites):
-            members = kept.nodes_of.get(site, ())
-            self._judge(seen, members, turned, is_alone=site in self._alone)
+            self._judge_site(seen, site, kept.nodes_of.get(site, ()), turned)
         lone = [kept.nodes[name] for name in sorted(strays)]
-        self._judge(seen, lone, turned, is_alone=False)
+        self._judge_strays(seen, lone, turned)
         for name, node in changes.nodes.items():
             if node.new is None and self._nodes.pop(name, None) is not None:
                 turned.nodes.add(name)
         return turned
 
-    def _judge(
-        self,
-        seen: snapshot.Snapshot,
-        nodes: Sequence[snapshot.Node],
-        turned: Turned,
-        *,
-        is_alone: bool,
+    def _judge_site(
+        self, seen: snapshot.Snapshot, site: str, nodes: Sequence[snapshot.Node], turned: Turned
     ) -> None:
         try:
-            fresh = health.judged(seen, nodes, is_alone=is_alone, is_fleet_held=self._is_fleet_held)
+            fresh, is_ended = health.judged_site(
+                seen,
+                site,
+                nodes,
+                is_alone=site in self._alone,
+                is_fleet_held=self._is_fleet_held,
+            )
         except Exception as error:  # noqa: BLE001 - what was judged stays; logged and counted
-            turned.defects.append(containment.Defect(containment.STEP, "", "judging", error))
+            turned.defects.append(_defect(error))
             return
-        for name, assessment in fresh.items():
-            if self._nodes.get(name) != assessment:
-                self._nodes[name] = assessment
-                turned.nodes.add(name)
+        if is_ended != (site in self._ended):
+            turned.sites.add(site)
+        _keep(self._ended, site, is_member=is_ended)
+        _take(self._nodes, fresh, turned)
+
+    def _judge_strays(
+        self, seen: snapshot.Snapshot, nodes: Sequence[snapshot.Node], turned: Turned
+    ) -> None:
+        try:
+            fresh = health.judged(seen, nodes, is_alone=False, is_fleet_held=self._is_fleet_held)
+        except Exception as error:  # noqa: BLE001 - what was judged stays; logged and counted
+            turned.defects.append(_defect(error))
+            return
+        _take(self._nodes, fresh, turned)
 
     def _note_silence(self, kept: KeptView, site: str, turned: Turned) -> None:
         silences = health.silences_of(kept.nodes_of.get(site, ()))
@@ -110,8 +123,22 @@ def _touched(kept: KeptView, changes: Changes) -> tuple[set[str], set[str]]:
     nodes = [node for change in changes.nodes.values() for node in change if node is not None]
     nodes += [kept.nodes[name] for name in changes.agents if name in kept.nodes]
     sites = {node.site for node in nodes if node.site is not None}
+    sites |= {name for _, name in changes.objects.get(v1alpha1.Site.kind, ())}
     strays = {node.name for node in nodes if node.site is None}
     return sites, {name for name in strays if name in kept.nodes and kept.nodes[name].site is None}
+
+
+def _take(
+    nodes: dict[str, health.Assessment], fresh: Mapping[str, health.Assessment], turned: Turned
+) -> None:
+    for name, assessment in fresh.items():
+        if nodes.get(name) != assessment:
+            nodes[name] = assessment
+            turned.nodes.add(name)
+
+
+def _defect(error: Exception) -> containment.Defect:
+    return containment.Defect(containment.STEP, "", "judging", error)
 
 
 def _keep(members: set[str], name: str, *, is_member: bool) -> None:
