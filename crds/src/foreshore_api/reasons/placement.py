@@ -64,6 +64,13 @@ LATENCY_BUDGET: Final = Reason(
     "The latency predicted for the node is above the policy's budget.",
     remedy="a larger budget, a nearer node or a faster model",
 )
+SATURATED: Final = Reason(
+    "Saturated",
+    "The replicas of the node would be at work for more than 65 % of what nobody else reserves of"
+    " its CPU: calls would queue.",
+    remedy="another node, fewer decisions a second, or a faster model; it is taken where nothing"
+    " else is left",
+)
 
 # A node's own state: a cause of rejections and of moves.
 SUSPECT: Final = Reason("Suspect", "The node is Ready, but its agent does not report.")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from foreshore_api import v1alpha1
 from foreshore_api.reasons import placement as reasons
 from foreshore_planner import health, latency, priors, snapshot
+from foreshore_planner.placement import load
 
 TAINTS_TOLERATED_ALWAYS = frozenset(
     {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}
@@ -38,6 +39,13 @@ class Demand:
     budget: float
     """The latency budget in seconds."""
     expected_inference: float
+    busy: float = 0.0
+    """The share of a core that its calls take."""
+
+    @property
+    def at(self) -> snapshot.At:
+        """The placement."""
+        return (self.namespace, self.policy, self.site)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,13 @@ class Candidate:
     node: snapshot.Node
     prediction: latency.Prediction
     price: float
+    utilisation: float = 0.0
+    """The share of the node that its replicas would be at work."""
+
+    @property
+    def is_saturated(self) -> bool:
+        """Whether queues there would grow faster than load: nothing that is predicted holds."""
+        return self.utilisation > load.FULL
 
     def is_over(self, budget: float) -> bool | None:
         """Whether it is predicted to be over the budget; None where nothing is known."""
@@ -99,6 +114,7 @@ class NodeView:
     assessment: health.Assessment
     free: snapshot.ComputeResources
     evidence: latency.Evidence
+    node_load: load.NodeLoad = load.NO_LOAD
 
     @functools.cached_property
     def prediction(self) -> latency.Prediction:
@@ -110,7 +126,13 @@ class NodeView:
             demand.expected_inference,
             demand.budget,
             pooled=latency.alike(self.evidence.prior, demand.model_version, demand.site, self.node),
+            stretch=self.node_load.stretch(demand.at),
         )
+
+    @functools.cached_property
+    def utilisation(self) -> float:
+        """The share of the node that its replicas would be at work with this one's calls."""
+        return self.node_load.utilisation(self.demand.at, self.demand.busy)
 
 
 Question = Callable[[NodeView], Rejection | None]
@@ -213,7 +235,11 @@ def has_accelerator(view: NodeView) -> Rejection | None:
 
 
 def late(candidate: Candidate, budget: float) -> Rejection | None:
-    """Say of a candidate that it is over the budget: it is taken only where none is within it."""
+    """Say of a candidate that it is taken only where none is better: over the budget, saturated."""
+    if candidate.is_saturated:
+        busy, limit = f"{candidate.utilisation:.0%}", f"{load.FULL:.0%}"
+        message = f"its replicas would be at work {busy} of the time, more than {limit}"
+        return Rejection(candidate.node.name, reasons.SATURATED, message)
     total = candidate.prediction.total
     if total is None or total <= budget:
         return None
@@ -271,7 +297,8 @@ def find(
 def candidate(view: NodeView, prices: Mapping[tuple[str, v1alpha1.Tier], float]) -> Candidate:
     """Return a node as a candidate, whether or not it has room."""
     price = prices.get((view.node.cluster, view.node.tier), 0.0)
-    return Candidate(view.node, view.prediction, price * view.demand.requests.cpu / 1000)
+    cost = price * view.demand.requests.cpu / 1000
+    return Candidate(view.node, view.prediction, cost, view.utilisation)
 
 
 def _tolerates(toleration: v1alpha1.selection.Toleration, taint: snapshot.Taint) -> bool:
