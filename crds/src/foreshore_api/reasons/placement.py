@@ -64,6 +64,13 @@ LATENCY_BUDGET: Final = Reason(
     "The latency predicted for the node is above the policy's budget.",
     remedy="a larger budget, a nearer node or a faster model",
 )
+UNTRIED: Final = Reason(
+    "Untried",
+    "Nobody measured the model on nodes of that class, or the way there, and the budget is less"
+    " than three times what the version declares; another node is known to be within it.",
+    remedy="none needed while the other has room; it is known once some policy runs the version on"
+    " a node of the class",
+)
 SATURATED: Final = Reason(
     "Saturated",
     "The replicas of the node would be at work for more than 65 % of what nobody else reserves of"

@@ -149,12 +149,17 @@ class Prediction:
         return whole
 
     @property
-    def is_measured(self) -> bool:
-        """Whether the stages that depend on the node were measured with this model there."""
-        return all(
-            stage.source is FigureBasis.MEASURED
-            for stage in self.stages
-            if stage.stage in (histogram.Stage.NETWORK, histogram.Stage.INFERENCE)
+    def is_known(self) -> bool:
+        """Whether Network and Inference were measured there or where it is alike.
+
+        The way to the only caller's own node is none that anybody would measure.
+        """
+        kinds = {stage.stage: stage.source for stage in self.stages}
+        network = kinds.get(histogram.Stage.NETWORK)
+        inference = kinds.get(histogram.Stage.INFERENCE)
+        return network is not FigureBasis.UNKNOWN and inference in (
+            FigureBasis.MEASURED,
+            FigureBasis.POOLED,
         )
 
 

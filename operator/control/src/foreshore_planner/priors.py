@@ -5,13 +5,18 @@ about as long from one site to every node of a class at another. So evidence is 
 and class, and by site and class, and a candidate that was never tried is predicted from it. It
 ranks nodes: it never says that a node lives, and no working replica is moved on its account alone.
 
+Agents report the last five minutes, and nothing older. What was measured enough within them counts
+alone; of what was not, the last that was is remembered, with half of its weight for every
+`HALF_LIFE` that has passed since, until it is `FORGOTTEN`.
+
 The hub's evidence gives it for what runs now (`pooling`), a Prometheus for what ran before and for
 everything while the hub is out of reach (`foreshore_operator.history`). A snapshot carries it.
 """
 
+import math
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from foreshore_api.wire import histogram
 
@@ -22,6 +27,12 @@ Version = tuple[str, str]
 
 ENOUGH = 20
 """Samples below which a figure says nothing (design/placement.md)."""
+
+HALF_LIFE: Final = 600.0
+"""Seconds after which what was measured counts half beside what is measured now."""
+
+FORGOTTEN: Final = 3600.0
+"""Seconds after which it does not count at all: machines and models change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +63,58 @@ def _first(sources: Iterable[Mapping[K, histogram.Histogram]]) -> dict[K, histog
             if key not in chosen and measured.count >= ENOUGH:
                 chosen[key] = measured
     return chosen
+
+
+Dated = Mapping[K, tuple[histogram.Histogram, float]]
+"""What was measured enough, and at which second that was."""
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyMemory:
+    """The last of every figure that had enough samples; `recalled` makes priors of it."""
+
+    inference: Dated[tuple[Version, str]] = field(default_factory=dict)
+    network: Dated[tuple[str, str, str]] = field(default_factory=dict)
+
+
+def remembered(before: LatencyMemory, fresh: LatencyPriors, at: float) -> LatencyMemory:
+    """Return what is remembered after a further look, at a second of a clock that never goes back.
+
+    What has become too old is left out, so that nobody's memory grows for ever.
+    """
+    return LatencyMemory(
+        inference=_dated(before.inference, fresh.inference, at),
+        network=_dated(before.network, fresh.network, at),
+    )
+
+
+def recalled(memory: LatencyMemory, fresh: LatencyPriors, at: float) -> LatencyPriors:
+    """Return what is measured now, with what is remembered where that is not enough."""
+    return LatencyPriors(
+        inference=_recalled(memory.inference, fresh.inference, at),
+        network=_recalled(memory.network, fresh.network, at),
+    )
+
+
+def _dated(before: Dated[K], fresh: Mapping[K, histogram.Histogram], at: float) -> Dated[K]:
+    kept = {key: entry for key, entry in before.items() if at - entry[1] < FORGOTTEN}
+    enough = {key: (seen, at) for key, seen in fresh.items() if seen.count >= ENOUGH}
+    return kept | enough
+
+
+def _recalled(
+    memory: Dated[K], fresh: Mapping[K, histogram.Histogram], at: float
+) -> dict[K, histogram.Histogram]:
+    recalled = dict(fresh)
+    for key, (seen, then) in memory.items():
+        if key not in fresh or fresh[key].count < ENOUGH:
+            faded = _faded(seen, math.floor((at - then) / HALF_LIFE))
+            recalled[key] = histogram.merge([faded, fresh[key]] if key in fresh else [faded])
+    return recalled
+
+
+def _faded(seen: histogram.Histogram, halvings: int) -> histogram.Histogram:
+    """Return a histogram with half of its counts, so often; what was rare never vanishes before."""
+    share = 2**halvings
+    counts = {index: -(-count // share) for index, count in seen.buckets.items()}
+    return histogram.Histogram(buckets=counts, total_seconds=seen.total_seconds / share)

@@ -8,7 +8,8 @@ a new one: a working replica is never evicted because its node filled up.
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from foreshore_api import v1alpha1
 from foreshore_api.reasons import placement as reasons
@@ -22,6 +23,9 @@ TAINTS_TOLERATED_ALWAYS = frozenset(
 
 TAINT_OF_CORDON = "node.kubernetes.io/unschedulable"
 """Kubernetes' own mark of a cordoned node; `is_schedulable` speaks of it."""
+
+TIGHT: Final = 3.0
+"""Of a budget below so many times the declared inference, expectations are no ground."""
 
 ASKED_ELSEWHERE = TAINTS_TOLERATED_ALWAYS | {TAINT_OF_CORDON}
 
@@ -39,6 +43,7 @@ class Demand:
     budget: float
     """The latency budget in seconds."""
     expected_inference: float
+    """The declared p99 in seconds."""
     busy: float = 0.0
     """The share of a core that its calls take."""
 
@@ -46,6 +51,16 @@ class Demand:
     def at(self) -> snapshot.At:
         """The placement."""
         return (self.namespace, self.policy, self.site)
+
+    @property
+    def is_tight(self) -> bool:
+        """Whether the budget is less than `TIGHT` times the declared expectation.
+
+        A declaration is a guess about a common node: where there is so little beside it, a node of
+        which nobody measured this model or the way there may well be over the budget. So it is
+        taken only where no node is known to be within it.
+        """
+        return self.budget < TIGHT * self.expected_inference
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +90,9 @@ class Candidate:
     price: float
     utilisation: float = 0.0
     """The share of the node that its replicas would be at work."""
+    is_untried: bool = False
+    """Whether nobody measured what it is predicted from, while another is measured within a tight
+    budget."""
 
     @property
     def is_saturated(self) -> bool:
@@ -240,6 +258,9 @@ def late(candidate: Candidate, budget: float) -> Rejection | None:
         busy, limit = f"{candidate.utilisation:.0%}", f"{load.FULL:.0%}"
         message = f"its replicas would be at work {busy} of the time, more than {limit}"
         return Rejection(candidate.node.name, reasons.SATURATED, message)
+    if candidate.is_untried:
+        message = "nobody measured the model or the way there, and the budget is tight"
+        return Rejection(candidate.node.name, reasons.UNTRIED, message)
     total = candidate.prediction.total
     if total is None or total <= budget:
         return None
@@ -291,7 +312,20 @@ def find(
             rejected.append(objection)
         if objection is not None and objection.reason in reasons.FULL:
             full.append(candidate(view, prices))
+    demand = views[0].demand if views else None
+    if demand is not None and demand.is_tight and any(_is_proven(near, demand) for near in usable):
+        usable, full = ([_doubted(near) for near in offered] for offered in (usable, full))
     return Offers(tuple(usable), tuple(rejected), counted, tuple(full))
+
+
+def _is_proven(candidate: Candidate, demand: Demand) -> bool:
+    """Whether a candidate is known to be within the budget, and not too busy for that to hold."""
+    is_within = candidate.is_over(demand.budget) is False
+    return is_within and candidate.prediction.is_known and not candidate.is_saturated
+
+
+def _doubted(candidate: Candidate) -> Candidate:
+    return candidate if candidate.prediction.is_known else replace(candidate, is_untried=True)
 
 
 def candidate(view: NodeView, prices: Mapping[tuple[str, v1alpha1.Tier], float]) -> Candidate:

@@ -53,6 +53,8 @@ def grade(candidate: candidates.Candidate, demand: candidates.Demand) -> problem
     """Return what is known of a candidate's latency; a better grade always wins."""
     if candidate.is_saturated:
         return problem.Grade.SATURATED
+    if candidate.is_untried:
+        return problem.Grade.UNKNOWN
     match candidate.is_over(demand.budget):
         case None:
             return problem.Grade.UNKNOWN
