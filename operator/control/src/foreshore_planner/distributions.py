@@ -46,6 +46,12 @@ class Distribution:
         place = int(np.searchsorted(self.at_most(bounds), q - 1e-9))
         return float(bounds[place]) if place < bounds.size else float("inf")
 
+    def estimate(self, q: float) -> float:
+        """Return where in its bucket `q` is reached, in seconds; infinity where it is not."""
+        if q > self.reached[-1]:
+            return float("inf")
+        return float(np.interp(q, self.reached, self.points))
+
     def at_most(self, seconds: Floats) -> Floats:
         """Return the probability of at most so many seconds."""
         total: Floats = np.zeros_like(seconds)

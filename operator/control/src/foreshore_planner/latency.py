@@ -22,6 +22,7 @@ node changes, are left out until they are measured.
 """
 
 import functools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -91,6 +92,8 @@ class Prediction:
     stages: tuple[StageLatency, ...]
     budget: float = 0.0
     """What the whole may take."""
+    margin: float = 1.0
+    """By what it is multiplied, because what was predicted for such nodes was too little."""
 
     @functools.cached_property
     def convolved(self) -> float | None:
@@ -99,14 +102,18 @@ class Prediction:
             return None
         if any(stage.p99 is not None and stage.p99 > self.budget for stage in self.stages):
             return None
-        return self._sum(self.budget)
+        whole = self._sum(self.budget / self.margin)
+        return None if whole is None else whole * self.margin
 
     @functools.cached_property
     def expected(self) -> float | None:
-        """The p99 of the whole for independent stages: what is measured compares with it."""
-        if self.bound is None or self.convolved is not None:
-            return self.convolved
-        return self._sum(self.bound)
+        """The p99 of the whole for independent stages, without a margin.
+
+        What is measured compares with it.
+        """
+        if self.bound is None or not math.isfinite(self.bound):
+            return None
+        return self._sum(self.bound / self.margin)
 
     def _sum(self, limit: float) -> float | None:
         spreads = [stage.spread for stage in self.stages if stage.spread is not None]
@@ -128,7 +135,7 @@ class Prediction:
                 stage.tail is None
             ):
                 return None
-        return sum(stage.tail for stage in self.stages if stage.tail is not None)
+        return self.margin * sum(stage.tail for stage in self.stages if stage.tail is not None)
 
     def answer(self, *, is_declared: bool) -> float | None:
         """Return the tail of asking alone, Network and Inference, or None where one is unknown.
@@ -154,13 +161,23 @@ class Prediction:
 
         The way to the only caller's own node is none that anybody would measure.
         """
-        kinds = {stage.stage: stage.source for stage in self.stages}
-        network = kinds.get(histogram.Stage.NETWORK)
-        inference = kinds.get(histogram.Stage.INFERENCE)
-        return network is not FigureBasis.UNKNOWN and inference in (
+        is_tried = self._basis(histogram.Stage.INFERENCE) in (
             FigureBasis.MEASURED,
             FigureBasis.POOLED,
         )
+        return is_tried and self._basis(histogram.Stage.NETWORK) is not FigureBasis.UNKNOWN
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether they were measured there."""
+        is_tried = self._basis(histogram.Stage.INFERENCE) is FigureBasis.MEASURED
+        return is_tried and self._basis(histogram.Stage.NETWORK) not in (
+            FigureBasis.UNKNOWN,
+            FigureBasis.POOLED,
+        )
+
+    def _basis(self, kind: histogram.Stage) -> FigureBasis | None:
+        return next((stage.source for stage in self.stages if stage.stage is kind), None)
 
 
 NOTHING = Prediction(
@@ -343,11 +360,13 @@ def predict(
     path: Sequence[histogram.Stage] = STAGES,
     pooled: Alike = NOTHING_ALIKE,
     stretch: distributions.Stretch = distributions.ALONE,
+    margin: float = 1.0,
 ) -> Prediction:
     """Predict the latency with the model on `node`, by the stages of `path`.
 
     `expected_inference` is the declared p99, `budget` what the whole may take, in seconds; `pooled`
-    is what was measured where it is alike, `stretch` what others do to calls on that node.
+    is what was measured where it is alike, `stretch` what others do to calls on that node, `margin`
+    what has to be added because such predictions were too low.
     """
     expected = dict.fromkeys(STAGES, expected_inference) | {histogram.Stage.NETWORK: SAME_NODE}
     stages = [_stage(evidence, stage, node, pooled.get(stage)) for stage in path]
@@ -361,6 +380,7 @@ def predict(
             for (stage, source, seen) in stages
         ),
         budget,
+        margin,
     )
 
 

@@ -25,6 +25,9 @@ K = TypeVar("K", bound=Hashable)
 Version = tuple[str, str]
 """(namespace, ModelVersion)."""
 
+Place = tuple[str, str]
+"""(site, class of node)."""
+
 ENOUGH = 20
 """Samples below which a figure says nothing (design/placement.md)."""
 
@@ -43,6 +46,8 @@ class LatencyPriors:
     """By (version, class of node): how long a replica takes, its queue included."""
     network: Mapping[tuple[str, str, str], histogram.Histogram] = field(default_factory=dict)
     """By (site of the agent that calls, site of the node or empty, class of the node)."""
+    residuals: Mapping[Place, float] = field(default_factory=dict)
+    """How far predictions are off, measured by predicted, by (site, class of the node)."""
 
 
 NOTHING = LatencyPriors()
@@ -53,6 +58,9 @@ def first(*sources: LatencyPriors) -> LatencyPriors:
     return LatencyPriors(
         inference=_first(source.inference for source in sources),
         network=_first(source.network for source in sources),
+        residuals={
+            place: off for source in reversed(sources) for place, off in source.residuals.items()
+        },
     )
 
 
@@ -75,6 +83,8 @@ class LatencyMemory:
 
     inference: Dated[tuple[Version, str]] = field(default_factory=dict)
     network: Dated[tuple[str, str, str]] = field(default_factory=dict)
+    residuals: Mapping[Place, tuple[float, float]] = field(default_factory=dict)
+    """A ratio, and the second at which it was that."""
 
 
 def remembered(before: LatencyMemory, fresh: LatencyPriors, at: float) -> LatencyMemory:
@@ -85,6 +95,7 @@ def remembered(before: LatencyMemory, fresh: LatencyPriors, at: float) -> Latenc
     return LatencyMemory(
         inference=_dated(before.inference, fresh.inference, at),
         network=_dated(before.network, fresh.network, at),
+        residuals=_weighed(before.residuals, fresh.residuals, at),
     )
 
 
@@ -93,6 +104,7 @@ def recalled(memory: LatencyMemory, fresh: LatencyPriors, at: float) -> LatencyP
     return LatencyPriors(
         inference=_recalled(memory.inference, fresh.inference, at),
         network=_recalled(memory.network, fresh.network, at),
+        residuals={place: _now(off, at) for place, off in memory.residuals.items()},
     )
 
 
@@ -100,6 +112,29 @@ def _dated(before: Dated[K], fresh: Mapping[K, histogram.Histogram], at: float) 
     kept = {key: entry for key, entry in before.items() if at - entry[1] < FORGOTTEN}
     enough = {key: (seen, at) for key, seen in fresh.items() if seen.count >= ENOUGH}
     return kept | enough
+
+
+def _weighed(
+    before: Mapping[Place, tuple[float, float]], fresh: Mapping[Place, float], at: float
+) -> dict[Place, tuple[float, float]]:
+    """Return what is remembered of residuals: a mean in which what is older weighs less."""
+    kept = {place: off for place, off in before.items() if at - off[1] < FORGOTTEN}
+    for place, ratio in fresh.items():
+        last = before.get(place, (1.0, at - HALF_LIFE))
+        weight = 1.0 - _left(at - last[1])
+        kept[place] = (last[0] + weight * (ratio - last[0]), at)
+    return kept
+
+
+def _left(seconds: float) -> float:
+    """Return what is left of a weight after so many seconds."""
+    return math.exp2(-seconds / HALF_LIFE)
+
+
+def _now(off: tuple[float, float], at: float) -> float:
+    """Return what a residual that nobody observes any more still counts: it fades to 1."""
+    ratio, then = off
+    return 1.0 + (ratio - 1.0) * _left(at - then)
 
 
 def _recalled(

@@ -31,6 +31,7 @@ def assemble(
     pods = {slot: _intent(case, slot, node) for slot, node in sorted(layout.items())}
     occupants = serving.occupants(case, pods)
     active = _roles(case, occupants)
+    budget = figures.budget(case, _predictions(case, occupants, active))
     is_held = waiting is not None and waiting[0] != conditions.Reason.FAILOVER_NEVER
     replicas = tuple(figures.replica(case, occupants[slot], active[slot]) for slot in pods)
     return PlacementPlan(
@@ -44,7 +45,7 @@ def assemble(
             occupant.old.name for occupant in occupants.values() if occupant.old is not None
         ),
         yielding=None if is_held else serving.yields(case, occupants, active),
-        budget=figures.budget(case, _predictions(case, occupants, active)),
+        budget=budget,
         candidates=inferenceplacement.Candidates(
             total=offers.total,
             rejected=explain.fold(_passed_over(case, occupants, offers), offers.counted),
@@ -53,6 +54,7 @@ def assemble(
         findings=dataclasses.replace(
             _findings(case, occupants, active, offers, waiting),
             shortfall=explain.shortfall(replicas, case.version.spec.runtime.providers[0]),
+            is_too_low=figures.is_too_low(case, budget),
         ),
         agents=case.agents,
     )

@@ -13,7 +13,7 @@ from typing import Final
 
 from foreshore_api import v1alpha1
 from foreshore_api.reasons import placement as reasons
-from foreshore_planner import health, latency, priors, snapshot
+from foreshore_planner import health, latency, priors, residuals, snapshot
 from foreshore_planner.placement import load
 
 TAINTS_TOLERATED_ALWAYS = frozenset(
@@ -145,6 +145,7 @@ class NodeView:
             demand.budget,
             pooled=latency.alike(self.evidence.prior, demand.model_version, demand.site, self.node),
             stretch=self.node_load.stretch(demand.at),
+            margin=residuals.margin(self.evidence.prior, demand.site, self.node),
         )
 
     @functools.cached_property

@@ -78,6 +78,8 @@ class Findings:
     """Why replicas refuse the version that is asked for, in words."""
     shortfall: str = ""
     """Which replicas another provider computes than the one that is wanted first, in words."""
+    is_too_low: bool | None = None
+    """Whether predictions have been too low for so long that it is said, or too high; else None."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from foreshore_planner import (
     named,
     outcome,
     placing,
+    residuals,
     snapshot,
 )
 from foreshore_planner.placement import case, in_agents, retained, supply
@@ -192,7 +193,7 @@ class Placements:
             self.unsettled.discard(at)
         else:
             self.unsettled.add(at)
-        wait = _until_moves_age(kept, plan) if plan is not None else None
+        wait = _until_time_counts(kept, plan) if plan is not None else None
         kept.queue.put(("moves", at), kept.monotonic + wait if wait is not None else None)
 
     def _retire(
@@ -276,10 +277,14 @@ def _nodes_of(plan: case.PlacementPlan) -> Iterable[str]:
     yield from (replica.node for replica in (plan.agents.replicas if plan.agents else ()))
 
 
-def _until_moves_age(kept: KeptView, plan: case.PlacementPlan) -> float | None:
-    """Return in how many seconds a move of a placement's history counts less."""
+def _until_time_counts(kept: KeptView, plan: case.PlacementPlan) -> float | None:
+    """Return in how many seconds a move of a placement counts less, or its error is said."""
     ages = [age for move in plan.moves if (age := kept.age_of(move.time)) is not None]
     waits = [limit - age for age in ages for limit in LOOKED_AT_AGAIN if limit >= age]
+    error = plan.budget.model_error if plan.budget is not None else None
+    age = kept.age_of(error.since) if error is not None else None
+    if age is not None and age < residuals.PERSISTS:
+        waits.append(residuals.PERSISTS - age)
     return min(waits, default=None)
 
 
