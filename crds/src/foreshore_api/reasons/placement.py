@@ -128,7 +128,14 @@ OVER_BUDGET: Final = Reason(
     "OverBudget",
     "Measured over the latency budget, while another node is predicted well within it.",
 )
-TROUBLES: Final = frozenset({POD_FAILED, POD_NOT_READY, ENDPOINT_BAD, TOO_SLOW, OVER_BUDGET})
+CREEPING: Final = Reason(
+    "Creeping",
+    "Measured at 90 % of the latency budget or more, while another node is known to be well within"
+    " it: it moved before the budget broke. Once an hour at most.",
+)
+TROUBLES: Final = frozenset(
+    {POD_FAILED, POD_NOT_READY, ENDPOINT_BAD, TOO_SLOW, OVER_BUDGET, CREEPING}
+)
 """Causes that lie with the replica on its node: it would likely meet them there again."""
 
 # A replica or a placement was taken away.

@@ -232,6 +232,13 @@ class Evidence:
             return None
         return histogram.quantile(whole, TARGET)
 
+    def estimated(self) -> float | None:
+        """Return the same as near as the buckets tell: neither on the safe side nor beyond it."""
+        whole = self.stages.get((histogram.Stage.END_TO_END, None))
+        if whole is None or whole.count < ENOUGH:
+            return None
+        return distributions.of(whole).estimate(TARGET)
+
 
 class SiteReports:
     """What the agents of one site report, divided by policy once for all that is placed there.

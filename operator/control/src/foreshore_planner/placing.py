@@ -24,6 +24,7 @@ from foreshore_planner.placement import (
     callers,
     candidates,
     case,
+    creep,
     in_agents,
     matching,
     podless,
@@ -170,7 +171,11 @@ def planned(
     history = slots.moves(inputs, held, chosen, asking.causes)
     plan = assembly.assemble(inputs, layout, history, offers, turn.waiting)
     return dataclasses.replace(
-        plan, is_settled=asking.is_content and not turn.has_yielded and _is_sound(plan)
+        plan,
+        is_settled=asking.is_content
+        and not turn.has_yielded
+        and not creep.is_near(asking.case)  # any node may be what it waits for
+        and _is_sound(plan),
     )
 
 

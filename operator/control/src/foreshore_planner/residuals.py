@@ -15,8 +15,7 @@ from typing import Final
 
 from foreshore_api import node_class
 from foreshore_api.v1alpha1 import inferenceplacement
-from foreshore_api.wire import histogram
-from foreshore_planner import distributions, latency, priors, snapshot
+from foreshore_planner import latency, priors, snapshot
 
 TOLERANCE: Final = 0.15
 """How far off a prediction may be before that is said."""
@@ -42,14 +41,13 @@ def ratio(evidence: latency.Evidence, predictions: Sequence[latency.Prediction])
 
     `predictions` are those of the nodes in use: what several answer together is that of none.
     """
-    measured = evidence.stages.get((histogram.Stage.END_TO_END, None))
-    if measured is None or measured.count < latency.ENOUGH or len(predictions) != 1:
+    measured = evidence.estimated()
+    if measured is None or not math.isfinite(measured) or len(predictions) != 1:
         return None
     (prediction,) = predictions
     if not prediction.is_measured or not prediction.expected:
         return None
-    whole = distributions.of(measured).estimate(latency.TARGET)
-    return whole / prediction.expected if math.isfinite(whole) else None
+    return measured / prediction.expected
 
 
 def is_off(of: float) -> bool:
