@@ -16,6 +16,7 @@ from foreshore_planner import snapshot
 
 T = TypeVar("T")
 
+ONE_CORE = snapshot.ComputeResources(cpu=1000, memory=4 << 30)
 SITES = ("hq", "annex", "depot")
 HOLDERS = {"room-301": "edge-1", "room-302": "edge-2", "room-401": "annex-1"}
 World = snapshot.Snapshot
@@ -282,6 +283,7 @@ def node_changes(seen: World, number: int, how: int) -> World:
         {"labels": {"site": "hq"}},
         {"zone": "a"},
         {"requested": NARROW},
+        {"allocatable": ONE_CORE},  # where whoever comes makes the others slower
     )
     return _with_node(seen, number, **changes[how % len(changes)])
 

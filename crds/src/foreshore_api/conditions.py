@@ -48,6 +48,7 @@ class Type(StrEnum):
     ACTUATOR_SHARED = "ActuatorShared"
     IN_AGENT = "InAgent"
     UNFENCED = "Unfenced"
+    MODEL_ERROR = "ModelError"
 
 
 WITHOUT_HUB: Final = (

@@ -1,7 +1,5 @@
 """Predicted latencies: a bound that always holds, and the sum of independent stages."""
 
-import itertools
-import math
 from typing import Any
 
 import pytest
@@ -14,38 +12,6 @@ from foreshore_planner import latency, snapshot
 from foreshore_planner.placement import candidates, choose
 
 BUDGET = 0.2
-
-measured = st.lists(st.floats(1e-5, 0.3), min_size=1, max_size=6).map(histogram.Histogram.of)
-parts = st.lists(st.none() | st.floats(1e-4, 0.1) | measured, min_size=1, max_size=4)
-
-
-@settings(max_examples=200)
-@given(parts)
-def test_a_convolution_is_the_quantile_of_every_combination(
-    found: list[histogram.Histogram | float | None],
-) -> None:
-    spreads = [
-        {one: 1} if isinstance(one, float) else histogram.durations(one)
-        for one in found
-        if one is not None
-    ]
-    combined = sorted(
-        (math.fsum(seconds for seconds, _ in each), math.prod(times for _, times in each))
-        for each in itertools.product(*(spread.items() for spread in spreads))
-    )
-    whole = sum(times for _, times in combined)
-    reached = itertools.accumulate(times for _, times in combined)
-    exact = next(
-        seconds
-        for (seconds, _), times in zip(combined, reached, strict=True)
-        if times >= latency.TARGET * whole - 1e-9
-    )
-    answer = latency.convolve(found, BUDGET)
-    rounding = len(found) * BUDGET / latency.CELLS
-    if answer is None:
-        assert exact > BUDGET - rounding
-    else:
-        assert exact - 1e-9 <= answer <= exact + rounding + 1e-9
 
 
 def evidence(*, slow: int) -> latency.Evidence:

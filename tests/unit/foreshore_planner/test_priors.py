@@ -157,3 +157,60 @@ def test_while_the_hub_is_away_a_forced_move_goes_by_what_is_recorded() -> None:
 
 def test_without_the_hub_nothing_is_pooled() -> None:
     assert pooling.pooled(build.world(fleet=None)) == priors.LatencyPriors()
+
+
+def test_a_node_that_was_never_tried_is_not_taken_for_a_tight_budget_while_one_is_known() -> None:
+    """Declared 10 ms. Of edge-2 alone it is known that it takes 15 ms, of the others nothing."""
+    nodes = (build.edge("edge-1"), build.edge("edge-2", labels={meta.LABEL_CLASS: "tried"}))
+    measured = priors.LatencyPriors(
+        inference={(("hq", "occupancy-v1"), "tried"): histogram.Histogram.of([0.015] * 50)}
+    )
+
+    def placed(budget: str, known: priors.LatencyPriors) -> planning.Plan:
+        policies = (build.policy(latencyBudget=budget),)
+        return planning.plan(build.world(nodes=nodes, policies=policies, priors=known))
+
+    assert build.where(placed("29ms", measured)) == {"r0": "edge-2"}
+    (rejected,) = placed("29ms", measured).placements[0].candidates.rejected
+    assert (rejected.reason, rejected.count) == ("Untried", 1)
+    assert build.where(placed("30ms", measured)) == {"r0": "edge-1"}, "not tight: by its bound"
+    assert build.where(placed("29ms", priors.NOTHING)) == {"r0": "edge-1"}, "nothing is known"
+    late = priors.LatencyPriors(
+        inference={(("hq", "occupancy-v1"), "tried"): histogram.Histogram.of([0.05] * 50)}
+    )
+    assert build.where(placed("29ms", late)) == {"r0": "edge-1"}, "what is known is over it"
+
+
+def recalled_after(seconds: float, fresh: histogram.Histogram | None = None) -> int:
+    """The count of what was measured forty times, so long ago."""
+    before = priors.LatencyPriors(inference={KEY: histogram.Histogram.of([0.01] * 40)})
+    memory = priors.remembered(priors.LatencyMemory(), before, 0.0)
+    now = priors.LatencyPriors(inference={} if fresh is None else {KEY: fresh})
+    memory = priors.remembered(memory, now, seconds)
+    seen = priors.recalled(memory, now, seconds).inference.get(KEY)
+    return 0 if seen is None else seen.count
+
+
+def test_what_was_measured_counts_half_after_each_half_life_and_then_not_at_all() -> None:
+    life = priors.HALF_LIFE
+    counts = [recalled_after(seconds) for seconds in (0.0, life - 1, life, 2 * life, 3600.0)]
+    assert counts == [40, 40, 20, 10, 0]
+    assert recalled_after(life, FEW) == 21, "what is measured now counts whole"
+    assert recalled_after(1.0, MANY) == 30, "and alone where it is enough"
+
+
+def test_what_is_rare_does_not_vanish_before_the_rest() -> None:
+    seen = histogram.Histogram.of([0.01] * 99 + [0.5])
+    memory = priors.remembered(
+        priors.LatencyMemory(), priors.LatencyPriors(inference={KEY: seen}), 0.0
+    )
+    recalled = priors.recalled(memory, priors.NOTHING, 1800.0).inference[KEY]
+    assert histogram.quantile(recalled, 0.99) == histogram.quantile(seen, 1.0)
+
+
+def test_memory_does_not_grow_for_ever() -> None:
+    memory = priors.LatencyMemory()
+    for hour in range(5):
+        network = {(f"site-{hour}", "", "x"): MANY}
+        memory = priors.remembered(memory, priors.LatencyPriors(network=network), hour * 3600.0)
+    assert len(memory.network) == 1

@@ -240,6 +240,16 @@ DEPENDENCIES: dict[str, tuple[str, list[Step]]] = {
     ),
     "a device": ("_of_device", [*SETTLED, *all_of(changing.device_changes)]),
     "a policy": ("_of_policy", [*SETTLED, *all_of(changing.policy_changes)]),
+    "another on the node": (
+        "_beside",
+        [
+            *[(changing.node_changes, node, 7) for node in range(7)],
+            *SETTLED,
+            (changing.policy_goes, 1, 0),
+            *SETTLED,
+            *SETTLED,
+        ],
+    ),
     "a plan": ("of_plans", [*SETTLED, *all_of(changing.pod_changes)]),
 }
 

@@ -352,6 +352,20 @@ class ConditionReason(ReasonEnum):
         "NotMeasured",
         "Too few samples, or none recent enough, to say anything.",
     )
+    PREDICTED_TOO_LOW = (
+        "PredictedTooLow",
+        "For ten minutes what is measured end to end is more than 15 % above what the stages add up"
+        " to: they are slow together, or time passes that no stage counts. Predictions for such"
+        " nodes at the site are raised.",
+        "look for what slows the node as a whole (other programs, throttling, swapping); the error"
+        " is in status.budget.modelError",
+    )
+    PREDICTED_TOO_HIGH = (
+        "PredictedTooHigh",
+        "For ten minutes what is measured end to end is more than 15 % below what the stages add up"
+        " to: when one is slow, another is quick. Nothing is wrong; the budget has more room than"
+        " is thought.",
+    )
     SPREAD = (
         "Spread",
         "No two replicas share a failure domain.",

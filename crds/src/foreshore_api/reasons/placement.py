@@ -64,6 +64,20 @@ LATENCY_BUDGET: Final = Reason(
     "The latency predicted for the node is above the policy's budget.",
     remedy="a larger budget, a nearer node or a faster model",
 )
+UNTRIED: Final = Reason(
+    "Untried",
+    "Nobody measured the model on nodes of that class, or the way there, and the budget is less"
+    " than three times what the version declares; another node is known to be within it.",
+    remedy="none needed while the other has room; it is known once some policy runs the version on"
+    " a node of the class",
+)
+SATURATED: Final = Reason(
+    "Saturated",
+    "The replicas of the node would be at work for more than 65 % of what nobody else reserves of"
+    " its CPU: calls would queue.",
+    remedy="another node, fewer decisions a second, or a faster model; it is taken where nothing"
+    " else is left",
+)
 
 # A node's own state: a cause of rejections and of moves.
 SUSPECT: Final = Reason("Suspect", "The node is Ready, but its agent does not report.")
@@ -137,7 +151,14 @@ RETURNS: Final = frozenset({REDUNDANCY_RESTORED, ROOM_AT_EDGE, FAILED_BACK})
 """Moves of a replica to where its policy would have it in the first place."""
 UNFORCED: Final = RETURNS | {MADE_ROOM}
 """Moves that nothing about the replica or its node forced: of one placement they are apart."""
-TROUBLES: Final = frozenset({POD_FAILED, POD_NOT_READY, ENDPOINT_BAD, TOO_SLOW, OVER_BUDGET})
+CREEPING: Final = Reason(
+    "Creeping",
+    "Measured at 90 % of the latency budget or more, while another node is known to be well within"
+    " it: it moved before the budget broke. Once an hour at most.",
+)
+TROUBLES: Final = frozenset(
+    {POD_FAILED, POD_NOT_READY, ENDPOINT_BAD, TOO_SLOW, OVER_BUDGET, CREEPING}
+)
 """Causes that lie with the replica on its node: it would likely meet them there again."""
 
 # A replica or a placement was taken away.

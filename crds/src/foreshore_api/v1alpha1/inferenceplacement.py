@@ -17,6 +17,8 @@ Text = Annotated[str, StringConstraints(max_length=256)]
 ProposalId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$", max_length=12)]
 Endpoint = Annotated[str, StringConstraints(max_length=128)]
 
+LARGEST_ERROR = 1000
+"""Percent of a model error that a status has room for."""
 AGENTS = 100
 """Agents of one placement that its status has room for."""
 
@@ -187,6 +189,17 @@ class StageShare(Document):
     Example: `Measured`."""
 
 
+class ModelError(Document):
+    """How far predictions are off for the node in use."""
+
+    percent: Annotated[int, pydantic.Field(ge=-100, le=LARGEST_ERROR)]
+    """By how much the measured p99 is above what the measured stages add up to; negative: below.
+    Example: `32`."""
+
+    since: scalars.Timestamp
+    """Since when it is more than 15 %. Example: `2026-03-01T10:00:00Z`."""
+
+
 class Budget(Document):
     """The latency budget and what is used of it."""
 
@@ -205,6 +218,13 @@ class Budget(Document):
 
     split: Annotated[tuple[StageShare, ...], pydantic.Field(max_length=8), ListMap(("stage",))] = ()
     """Measured share of each stage. Absent: too few samples."""
+
+    margin: Annotated[int, pydantic.Field(ge=0, le=LARGEST_ERROR)] | None = None
+    """Percent by which predictions are raised, because those for such nodes at this site were too
+    low. Absent: they are not. Example: `20`."""
+
+    model_error: ModelError | None = None
+    """How far predictions are off. Absent: within 15 %, or not measured."""
 
 
 class RejectedNodes(Document):

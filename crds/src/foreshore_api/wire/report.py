@@ -18,6 +18,8 @@ MAXIMUM_BYTES: Final = DEVICES * 320 + (1 << 20)
 """The largest report: so many devices with the longest names, and room for all else."""
 RENEWALS: Final = 1_000_000
 """Devices whose newest renewal one hub knows at most."""
+WINDOW_SECONDS: Final = 300.0
+"""Of which time an agent reports latencies."""
 
 
 class AssignmentReference(document.WireDocument):

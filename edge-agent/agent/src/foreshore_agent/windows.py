@@ -9,11 +9,10 @@ import math
 from collections import deque
 from typing import Final
 
-from foreshore_api.wire import document, histogram
+from foreshore_api.wire import document, histogram, report
 
-WINDOW_SECONDS: Final = 300.0
 _SLOTS: Final = 20
-_SLOT_SECONDS: Final = WINDOW_SECONDS / _SLOTS
+_SLOT_SECONDS: Final = report.WINDOW_SECONDS / _SLOTS
 
 
 class Series:

@@ -42,10 +42,16 @@ SHOWN: Final = (
     conditions.Type.HELD,
     conditions.Type.STALLED,
     conditions.Type.IN_AGENT,
+    conditions.Type.MODEL_ERROR,
 )
 """Conditions of a placement, in the order in which they are told."""
 TROUBLE: Final = frozenset(
-    {conditions.Type.DEGRADED, conditions.Type.HELD, conditions.Type.STALLED}
+    {
+        conditions.Type.DEGRADED,
+        conditions.Type.HELD,
+        conditions.Type.STALLED,
+        conditions.Type.MODEL_ERROR,
+    }
 )
 """Conditions that are good news when they are absent."""
 

@@ -11,6 +11,9 @@ gives the p99 of the sum of independent stages. That admits a node, and is shown
 by the bound alone, because two kinds of figure have no order, and one that is measured over its
 budget has shown that its stages are not independent. The split shows each stage's own p99.
 
+An Inference that was measured on the node holds what others do there; one that was measured
+elsewhere, or is only declared, takes longer where others are at work (`placement.load`).
+
 What was never measured is unknown, not zero: Network falls back to the probes of that node's agent
 by the agents that call (what others measure is another way, such as the slow link of a node that is
 to be left), then to what the site's agents measured to nodes of that class; Inference to what the
@@ -21,16 +24,13 @@ node changes, are left out until they are measured.
 import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
 from foreshore_api import node_class
 from foreshore_api.wire import assignment, histogram, report
-from foreshore_planner import priors, snapshot
+from foreshore_planner import distributions, priors, snapshot
 
 Key = tuple[str, str]
 """(namespace, policy)."""
@@ -44,12 +44,12 @@ SAME_NODE = 0.001
 PROBE_STALE = 60.0
 """Seconds without an echo after which what was measured before says nothing any more."""
 
+SHORTEST = 15.0
+"""Seconds that an agent counts as heard for at least, so that its first calls are no storm."""
+
 TARGET = 0.99
 
 UPPER_QUARTILE = 0.75
-
-CELLS = 512
-"""Steps of a budget in which distributions are convolved; each stage is rounded up to one."""
 
 STAGES = (
     histogram.Stage.UPLINK,
@@ -85,6 +85,8 @@ class StageLatency:
     tail: float | None = None
     quartile: float | None = None
     """What three of four stay within."""
+    spread: distributions.Distribution | None = field(default=None, compare=False, repr=False)
+    """How long it takes, where anything is known of it."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,34 @@ class Prediction:
     """What a policy's latency would be with its model on one node, in seconds."""
 
     stages: tuple[StageLatency, ...]
-    convolved: float | None = None
-    """The p99 of the whole for independent stages, where it holds the budget and the bound does
-    not."""
+    budget: float = 0.0
+    """What the whole may take."""
+    margin: float = 1.0
+    """By what it is multiplied, because what was predicted for such nodes was too little."""
+
+    @functools.cached_property
+    def convolved(self) -> float | None:
+        """The p99 of the whole for independent stages, where that alone holds the budget."""
+        if self.bound is None or self.bound <= self.budget:
+            return None
+        if any(stage.p99 is not None and stage.p99 > self.budget for stage in self.stages):
+            return None
+        whole = self._sum(self.budget / self.margin)
+        return None if whole is None else whole * self.margin
+
+    @functools.cached_property
+    def expected(self) -> float | None:
+        """The p99 of the whole for independent stages, without a margin.
+
+        What is measured compares with it.
+        """
+        if self.bound is None or not math.isfinite(self.bound):
+            return None
+        return self._sum(self.bound / self.margin)
+
+    def _sum(self, limit: float) -> float | None:
+        spreads = [stage.spread for stage in self.stages if stage.spread is not None]
+        return distributions.convolved(spreads, limit, TARGET)
 
     @property
     def total(self) -> float | None:
@@ -112,7 +139,7 @@ class Prediction:
                 stage.tail is None
             ):
                 return None
-        return sum(stage.tail for stage in self.stages if stage.tail is not None)
+        return self.margin * sum(stage.tail for stage in self.stages if stage.tail is not None)
 
     def answer(self, *, is_declared: bool) -> float | None:
         """Return what most answers take, Network and Inference, or None where one is unknown.
@@ -136,13 +163,28 @@ class Prediction:
         return whole
 
     @property
-    def is_measured(self) -> bool:
-        """Whether the stages that depend on the node were measured with this model there."""
-        return all(
-            stage.source is FigureBasis.MEASURED
-            for stage in self.stages
-            if stage.stage in (histogram.Stage.NETWORK, histogram.Stage.INFERENCE)
+    def is_known(self) -> bool:
+        """Whether Network and Inference were measured there or where it is alike.
+
+        The way to the only caller's own node is none that anybody would measure.
+        """
+        is_tried = self._basis(histogram.Stage.INFERENCE) in (
+            FigureBasis.MEASURED,
+            FigureBasis.POOLED,
         )
+        return is_tried and self._basis(histogram.Stage.NETWORK) is not FigureBasis.UNKNOWN
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether they were measured there."""
+        is_tried = self._basis(histogram.Stage.INFERENCE) is FigureBasis.MEASURED
+        return is_tried and self._basis(histogram.Stage.NETWORK) not in (
+            FigureBasis.UNKNOWN,
+            FigureBasis.POOLED,
+        )
+
+    def _basis(self, kind: histogram.Stage) -> FigureBasis | None:
+        return next((stage.source for stage in self.stages if stage.stage is kind), None)
 
 
 NOTHING = Prediction(
@@ -178,13 +220,17 @@ class Evidence:
         seen: histogram.Histogram | None,
         q: float,
         expected: float,
+        stretch: distributions.Stretch = distributions.ALONE,
     ) -> StageLatency:
         """Return the figures of one stage; `seen` is one of these histograms."""
-        asked = (stage, source, id(seen), q, expected)
+        asked = (stage, source, id(seen), q, expected, stretch)
         if asked not in self.read:
-            shares = (TARGET, q, UPPER_QUARTILE)
-            figures = (_quantile(seen, share, expected, source) for share in shares)
-            self.read[asked] = StageLatency(stage, source, *figures)
+            spread = _spread(seen, expected, source, stretch)
+            p99, tail, quartile = (
+                spread.quantile(share) if spread is not None else None
+                for share in (TARGET, q, UPPER_QUARTILE)
+            )
+            self.read[asked] = StageLatency(stage, source, p99, tail, quartile, spread)
         return self.read[asked]
 
     def measured(self) -> float | None:
@@ -193,6 +239,13 @@ class Evidence:
         if whole is None or whole.count < ENOUGH:
             return None
         return histogram.quantile(whole, TARGET)
+
+    def estimated(self) -> float | None:
+        """Return the same as near as the buckets tell: neither on the safe side nor beyond it."""
+        whole = self.stages.get((histogram.Stage.END_TO_END, None))
+        if whole is None or whole.count < ENOUGH:
+            return None
+        return distributions.of(whole).estimate(TARGET)
 
 
 class SiteReports:
@@ -206,6 +259,7 @@ class SiteReports:
         self._endpoints: dict[Key, list[tuple[str, report.EndpointReport]]] = {}
         self._stages: dict[Key, list[tuple[str, report.StageReport]]] = {}
         self._probes: dict[frozenset[str], Mapping[str, histogram.Histogram]] = {}
+        self._busy: dict[Key, dict[str, float]] = {}
         for agent in self.agents:
             for endpoint in agent.report.endpoints:
                 of_policy = self._endpoints.setdefault((endpoint.namespace, endpoint.policy), [])
@@ -213,6 +267,10 @@ class SiteReports:
             for stage in agent.report.stages:
                 of_stage = self._stages.setdefault((stage.namespace, stage.policy), [])
                 of_stage.append((agent.node, stage))
+                if stage.stage is histogram.Stage.INFERENCE and stage.node is not None:
+                    at_work = self._busy.setdefault((stage.namespace, stage.policy), {})
+                    share = stage.histogram.total_seconds / _heard_for(agent.report)
+                    at_work[stage.node] = at_work.get(stage.node, 0.0) + share
 
     def endpoints(self, policy: Key) -> Sequence[tuple[str, report.EndpointReport]]:
         """Return what agents say of a policy's replicas, each behind the agent's node."""
@@ -221,6 +279,13 @@ class SiteReports:
     def stages(self, policy: Key) -> Sequence[tuple[str, report.StageReport]]:
         """Return what agents measured of a policy, each behind the agent's node."""
         return self._stages.get(policy, ())
+
+    def busy(self, policy: Key) -> Mapping[str, float] | None:
+        """Return how many of a policy's calls are at work on average, by the node that answers.
+
+        None where no call was measured: nothing is known then, which is not the same as none.
+        """
+        return self._busy.get(policy)
 
     def probes(self, callers: frozenset[str]) -> Mapping[str, histogram.Histogram]:
         """Return the fresh echo times of these agents, by the node that answers."""
@@ -232,6 +297,11 @@ class SiteReports:
                         times.setdefault(probe.node, []).append(probe.histogram)
             self._probes[callers] = {node: histogram.merge(parts) for node, parts in times.items()}
         return self._probes[callers]
+
+
+def _heard_for(agent: report.Report) -> float:
+    """Return the seconds of which an agent reports stages."""
+    return min(report.WINDOW_SECONDS, max(SHORTEST, agent.uptime_seconds))
 
 
 def gather(
@@ -304,54 +374,37 @@ def predict(
     budget: float,
     path: Sequence[histogram.Stage] = STAGES,
     pooled: Alike = NOTHING_ALIKE,
+    stretch: distributions.Stretch = distributions.ALONE,
+    margin: float = 1.0,
 ) -> Prediction:
     """Predict the latency with the model on `node`, by the stages of `path`.
 
     `expected_inference` is the declared p99, `budget` what the whole may take, in seconds; `pooled`
-    is what was measured where it is alike.
+    is what was measured where it is alike, `stretch` what others do to calls on that node, `margin`
+    what has to be added because such predictions were too low.
     """
     expected = dict.fromkeys(STAGES, expected_inference) | {histogram.Stage.NETWORK: SAME_NODE}
     stages = [_stage(evidence, stage, node, pooled.get(stage)) for stage in path]
     count = sum(1 for _, source, _ in stages if source is not FigureBasis.UNKNOWN)
     share = (1 - TARGET) / count
-    prediction = Prediction(
+    return Prediction(
         tuple(
-            evidence.figure(stage, source, seen, 1 - share, expected[stage])
+            evidence.figure(
+                stage, source, seen, 1 - share, expected[stage], _beside(stage, source, stretch)
+            )
             for (stage, source, seen) in stages
-        )
+        ),
+        budget,
+        margin,
     )
-    if prediction.bound is None or prediction.bound <= budget:
-        return prediction
-    parts = [
-        seen or stage.p99 for stage, (_, _, seen) in zip(prediction.stages, stages, strict=True)
-    ]
-    return replace(prediction, convolved=convolve(parts, budget))
 
 
-def convolve(parts: Iterable[histogram.Histogram | float | None], budget: float) -> float | None:
-    """Return the p99 in seconds of a sum of independent durations, or None where it is over budget.
-
-    Each part is measured, a constant, or unknown and left out. Rounded up to `budget / CELLS` a
-    part, and to the bounds of the buckets.
-    """
-    whole: npt.NDArray[np.float64] = np.zeros(CELLS + 1)
-    whole[0] = 1.0
-    for part in parts:
-        if part is not None:
-            whole = np.convolve(whole, _distribution(part, budget))[: CELLS + 1]
-    reached = np.flatnonzero(np.cumsum(whole) >= TARGET - 1e-9)
-    return float(reached[0]) * budget / CELLS if reached.size else None
-
-
-def _distribution(part: histogram.Histogram | float, budget: float) -> npt.NDArray[np.float64]:
-    """Return the probability of each number of cells; what exceeds the budget is left out."""
-    spread: npt.NDArray[np.float64] = np.zeros(CELLS + 1)
-    durations = {part: 1} if isinstance(part, float) else histogram.durations(part)
-    count = sum(durations.values())
-    for seconds, times in durations.items():
-        if seconds <= budget:
-            spread[math.ceil(seconds / budget * CELLS - 1e-9)] += times / count
-    return spread
+def _beside(
+    stage: histogram.Stage, source: FigureBasis, stretch: distributions.Stretch
+) -> distributions.Stretch:
+    """Return what others on the node add to a figure that does not hold them already."""
+    is_alone = stage is not histogram.Stage.INFERENCE or source is FigureBasis.MEASURED
+    return distributions.ALONE if is_alone else stretch
 
 
 def split(prediction: Prediction) -> Sequence[tuple[histogram.Stage, float]]:
@@ -379,13 +432,16 @@ def _stage(
     return (stage, FigureBasis.POOLED, pooled) if is_known else (stage, FigureBasis.UNKNOWN, None)
 
 
-def _quantile(
-    seen: histogram.Histogram | None, q: float, expected: float, source: FigureBasis
-) -> float | None:
+def _spread(
+    seen: histogram.Histogram | None,
+    expected: float,
+    source: FigureBasis,
+    stretch: distributions.Stretch,
+) -> distributions.Distribution | None:
     match source:
         case FigureBasis.MEASURED | FigureBasis.PROBED | FigureBasis.POOLED:
-            return histogram.quantile(seen, q) if seen is not None else None
+            return distributions.of(seen, stretch) if seen is not None else None
         case FigureBasis.EXPECTED:
-            return expected
+            return distributions.constant(expected, stretch)
         case FigureBasis.UNKNOWN:
             return None

@@ -25,6 +25,8 @@ def of(plan: case.PlacementPlan) -> list[Said]:
     statements += [*_readiness(plan), *_degraded(plan)]
     if plan.agents is not None:
         statements.append(agent_conditions.of_placement(plan.agents))
+    if findings.is_too_low is not None:
+        statements.append(_model_error(is_too_low=findings.is_too_low))
     if findings.waiting is not None and findings.waiting_reason in HELD_BY:
         statements.append((Type.HELD, TRUE, Reason(findings.waiting_reason), findings.waiting))
     return statements
@@ -124,6 +126,17 @@ def _budget_met(plan: case.PlacementPlan) -> Said:
         case None:
             message = "fewer than twenty samples end to end"
             return (Type.BUDGET_MET, UNKNOWN, Reason.NOT_MEASURED, message)
+
+
+def _model_error(*, is_too_low: bool) -> Said:
+    reason = Reason.PREDICTED_TOO_LOW if is_too_low else Reason.PREDICTED_TOO_HIGH
+    side = "above" if is_too_low else "below"
+    message = f"the measured p99 is more than 15 % {side} what its stages add up to"
+    return (Type.MODEL_ERROR, TRUE, reason, f"{message}{_hint(reason)}")
+
+
+def _hint(reason: conditions.Reason) -> str:
+    return f"; {reason.remedy}" if reason.remedy else ""
 
 
 def _redundant(plan: case.PlacementPlan) -> Said:

@@ -26,6 +26,7 @@ from foreshore_planner.placement import (
     callers,
     candidates,
     case,
+    creep,
     in_agents,
     matching,
     podless,
@@ -181,7 +182,8 @@ def planned(
     findings = dataclasses.replace(plan.findings, delay=turn.delay, unheeded=turn.unheeded)
     plan = dataclasses.replace(plan, findings=findings, proposals=turn.proposals)
     is_content = asking.is_content and not turn.moves_unforced
-    return dataclasses.replace(plan, is_settled=is_content and _is_sound(plan))
+    is_near = creep.is_near(asking.case)  # any node may be what it waits for
+    return dataclasses.replace(plan, is_settled=is_content and not is_near and _is_sound(plan))
 
 
 def _afterwards(

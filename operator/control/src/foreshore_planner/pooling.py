@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from foreshore_api import node_class
 from foreshore_api.wire import histogram
-from foreshore_planner import latency, priors, snapshot
+from foreshore_planner import latency, priors, residuals, snapshot
 
 
 def pooled(seen: snapshot.Snapshot) -> priors.LatencyPriors:
@@ -31,6 +31,13 @@ def pooled(seen: snapshot.Snapshot) -> priors.LatencyPriors:
     return priors.LatencyPriors(
         inference={key: histogram.merge(parts) for key, parts in sorted(inference.items())},
         network={key: histogram.merge(parts) for key, parts in sorted(network.items())},
+        residuals=residuals.observed(
+            seen,
+            {
+                site: latency.SiteReports(agents.values())
+                for site, agents in seen.index.reports_of.items()
+            },
+        ),
     )
 
 

@@ -38,6 +38,7 @@ def assemble(
     occupants = serving.occupants(case, pods)
     active = _roles(case, occupants)
     is_held = waiting is not None and waiting[0] not in BY_POLICY
+    budget = figures.budget(case, _predictions(case, occupants, active))
     replicas = tuple(figures.replica(case, occupants[slot], active[slot]) for slot in pods)
     return PlacementPlan(
         namespace=case.demand.namespace,
@@ -50,7 +51,7 @@ def assemble(
             occupant.old.name for occupant in occupants.values() if occupant.old is not None
         ),
         yielding=None if is_held else serving.yields(case, occupants, active),
-        budget=figures.budget(case, _predictions(case, occupants, active)),
+        budget=budget,
         candidates=inferenceplacement.Candidates(
             total=offers.total,
             rejected=explain.fold(_passed_over(case, occupants, offers), offers.counted),
@@ -59,6 +60,7 @@ def assemble(
         findings=dataclasses.replace(
             _findings(case, occupants, active, offers, waiting),
             shortfall=explain.shortfall(replicas, case.version.spec.runtime.providers[0]),
+            is_too_low=figures.is_too_low(case, budget),
         ),
         agents=case.agents,
     )

@@ -8,11 +8,13 @@ a new one: a working replica is never evicted because its node filled up.
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from foreshore_api import v1alpha1
 from foreshore_api.reasons import placement as reasons
-from foreshore_planner import health, latency, priors, snapshot
+from foreshore_planner import health, latency, priors, residuals, snapshot
+from foreshore_planner.placement import load
 
 TAINTS_TOLERATED_ALWAYS = frozenset(
     {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}
@@ -21,6 +23,9 @@ TAINTS_TOLERATED_ALWAYS = frozenset(
 
 TAINT_OF_CORDON = "node.kubernetes.io/unschedulable"
 """Kubernetes' own mark of a cordoned node; `is_schedulable` speaks of it."""
+
+TIGHT: Final = 3.0
+"""Of a budget below so many times the declared inference, expectations are no ground."""
 
 ASKED_ELSEWHERE = TAINTS_TOLERATED_ALWAYS | {TAINT_OF_CORDON}
 
@@ -38,6 +43,24 @@ class Demand:
     budget: float
     """The latency budget in seconds."""
     expected_inference: float
+    """The declared p99 in seconds."""
+    busy: float = 0.0
+    """The share of a core that its calls take."""
+
+    @property
+    def at(self) -> snapshot.At:
+        """The placement."""
+        return (self.namespace, self.policy, self.site)
+
+    @property
+    def is_tight(self) -> bool:
+        """Whether the budget is less than `TIGHT` times the declared expectation.
+
+        A declaration is a guess about a common node: where there is so little beside it, a node of
+        which nobody measured this model or the way there may well be over the budget. So it is
+        taken only where no node is known to be within it.
+        """
+        return self.budget < TIGHT * self.expected_inference
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +88,16 @@ class Candidate:
     node: snapshot.Node
     prediction: latency.Prediction
     price: float
+    utilisation: float = 0.0
+    """The share of the node that its replicas would be at work."""
+    is_untried: bool = False
+    """Whether nobody measured what it is predicted from, while another is measured within a tight
+    budget."""
+
+    @property
+    def is_saturated(self) -> bool:
+        """Whether queues there would grow faster than load: nothing that is predicted holds."""
+        return self.utilisation > load.FULL
 
     def is_over(self, budget: float) -> bool | None:
         """Whether it is predicted to be over the budget; None where nothing is known."""
@@ -103,6 +136,7 @@ class NodeView:
     evidence: latency.Evidence
     quarantine: str | None = None
     """Why nothing new goes there for a while, in words; None where it may."""
+    node_load: load.NodeLoad = load.NO_LOAD
 
     @functools.cached_property
     def prediction(self) -> latency.Prediction:
@@ -114,7 +148,14 @@ class NodeView:
             demand.expected_inference,
             demand.budget,
             pooled=latency.alike(self.evidence.prior, demand.model_version, demand.site, self.node),
+            stretch=self.node_load.stretch(demand.at),
+            margin=residuals.margin(self.evidence.prior, demand.site, self.node),
         )
+
+    @functools.cached_property
+    def utilisation(self) -> float:
+        """The share of the node that its replicas would be at work with this one's calls."""
+        return self.node_load.utilisation(self.demand.at, self.demand.busy)
 
 
 Question = Callable[[NodeView], Rejection | None]
@@ -222,7 +263,14 @@ def is_steady(view: NodeView) -> Rejection | None:
 
 
 def late(candidate: Candidate, budget: float) -> Rejection | None:
-    """Say of a candidate that it is over the budget: it is taken only where none is within it."""
+    """Say of a candidate that it is taken only where none is better: over the budget, saturated."""
+    if candidate.is_saturated:
+        busy, limit = f"{candidate.utilisation:.0%}", f"{load.FULL:.0%}"
+        message = f"its replicas would be at work {busy} of the time, more than {limit}"
+        return Rejection(candidate.node.name, reasons.SATURATED, message)
+    if candidate.is_untried:
+        message = "nobody measured the model or the way there, and the budget is tight"
+        return Rejection(candidate.node.name, reasons.UNTRIED, message)
     total = candidate.prediction.total
     if total is None or total <= budget:
         return None
@@ -278,13 +326,27 @@ def find(
             full.append(candidate(view, prices))
         if objection is not None and objection.reason == reasons.QUARANTINED:
             quarantined.append(candidate(view, prices))
+    demand = views[0].demand if views else None
+    if demand is not None and demand.is_tight and any(_is_proven(near, demand) for near in usable):
+        usable, full = ([_doubted(near) for near in offered] for offered in (usable, full))
     return Offers(tuple(usable), tuple(rejected), counted, tuple(full), tuple(quarantined))
+
+
+def _is_proven(candidate: Candidate, demand: Demand) -> bool:
+    """Whether a candidate is known to be within the budget, and not too busy for that to hold."""
+    is_within = candidate.is_over(demand.budget) is False
+    return is_within and candidate.prediction.is_known and not candidate.is_saturated
+
+
+def _doubted(candidate: Candidate) -> Candidate:
+    return candidate if candidate.prediction.is_known else replace(candidate, is_untried=True)
 
 
 def candidate(view: NodeView, prices: Mapping[tuple[str, v1alpha1.Tier], float]) -> Candidate:
     """Return a node as a candidate, whether or not it has room."""
     price = prices.get((view.node.cluster, view.node.tier), 0.0)
-    return Candidate(view.node, view.prediction, price * view.demand.requests.cpu / 1000)
+    cost = price * view.demand.requests.cpu / 1000
+    return Candidate(view.node, view.prediction, cost, view.utilisation)
 
 
 def _tolerates(toleration: v1alpha1.selection.Toleration, taint: snapshot.Taint) -> bool:

@@ -91,6 +91,8 @@ class Findings:
     """Why a person's confirmation of a move does nothing, in words."""
     shortfall: str = ""
     """Which replicas another provider computes than the one that is wanted first, in words."""
+    is_too_low: bool | None = None
+    """Whether predictions have been too low for so long that it is said, or too high; else None."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """In which order a placement likes nodes, and which of its replicas are active.
 
-Candidates are ranked by: predicted within the budget, over it, unknown; then, within the budget,
-tier as the policy asks and price; bound on the latency; name. Over the budget only the bound
-counts. Ties cannot occur, because names differ. `matching` puts a failure domain of its own before
-a shared one, within each of the three grades.
+Candidates are ranked by: predicted within the budget, over it, unknown, saturated; then, within
+the budget, tier as the policy asks and price; bound on the latency; name. Over the budget only the
+bound counts. Ties cannot occur, because names differ. `matching` puts a failure domain of its own
+before a shared one, within each of the four grades.
 Roles are given afterwards: a ready standby is promoted at once when an active replica is lost, and
 whoever is active and ready stays so.
 """
@@ -51,6 +51,10 @@ def rank(
 
 def grade(candidate: candidates.Candidate, demand: candidates.Demand) -> problem.Grade:
     """Return what is known of a candidate's latency; a better grade always wins."""
+    if candidate.is_saturated:
+        return problem.Grade.SATURATED
+    if candidate.is_untried:
+        return problem.Grade.UNKNOWN
     match candidate.is_over(demand.budget):
         case None:
             return problem.Grade.UNKNOWN

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from foreshore_api import addresses, conditions, scalars
 from foreshore_api.v1alpha1 import inferenceplacement
-from foreshore_planner import latency, priors, snapshot
+from foreshore_planner import latency, priors, residuals, snapshot
 from foreshore_planner.placement import serving, troubles
 from foreshore_planner.placement.case import Case, Sight
 
@@ -20,6 +20,9 @@ PORT = 8080
 """Where serving listens in a pod."""
 
 NOISE = 0.2
+
+STEADY = 10
+"""Percent by which an error may waver before it is written anew."""
 
 _PHASES = {
     snapshot.PodPhase.PENDING: inferenceplacement.ReplicaPhase.PENDING,
@@ -135,6 +138,8 @@ def budget(case: Case, predictions: Sequence[latency.Prediction]) -> inferencepl
             for stage in (slowest.stages if slowest is not None else ())
             if stage.p99 is not None and stage.source is not latency.FigureBasis.UNKNOWN
         ),
+        margin=_percent(slowest.margin) if slowest is not None and slowest.margin > 1 else None,
+        model_error=_model_error(case, predictions, shown),
     )
 
 
@@ -149,6 +154,36 @@ def _basis(
             return inferenceplacement.StageBasis(origin.value)
         case other:
             return inferenceplacement.StageBasis(other.value)
+
+
+def _model_error(
+    case: Case,
+    predictions: Sequence[latency.Prediction],
+    shown: inferenceplacement.Budget | None,
+) -> inferenceplacement.ModelError | None:
+    """Show how far predictions are off, and since when they are."""
+    ratio = residuals.ratio(case.evidence, predictions)
+    if ratio is None or not residuals.is_off(ratio):
+        return None
+    before = shown.model_error if shown is not None else None
+    since = before.since if before is not None else scalars.timestamp(case.seen.now)
+    percent = min(_percent(ratio), inferenceplacement.LARGEST_ERROR)
+    if before is not None and abs(percent - before.percent) <= STEADY:
+        percent = before.percent
+    return inferenceplacement.ModelError(percent=percent, since=since)
+
+
+def is_too_low(case: Case, budget: inferenceplacement.Budget) -> bool | None:
+    """Whether predictions have been too low for so long that it is said, or too high; else None."""
+    error = budget.model_error
+    if error is None:
+        return None
+    age = (case.seen.now - scalars.instant(error.since)).total_seconds()
+    return error.percent > 0 if age >= residuals.PERSISTS else None
+
+
+def _percent(ratio: float) -> int:
+    return round((ratio - 1.0) * 100)
 
 
 def duration(seconds: float) -> str:

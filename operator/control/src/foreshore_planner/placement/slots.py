@@ -12,7 +12,9 @@ from foreshore_planner import health, latency, snapshot
 from foreshore_planner.placement import (
     callers,
     candidates,
+    creep,
     incumbents,
+    load,
     pace,
     serving,
     steadiness,
@@ -135,18 +137,40 @@ def is_over_budget(case: Case, held: incumbents.Incumbent) -> Force | None:
     own = here.prediction.bound if here is not None else None
     if own is None or own <= case.demand.budget:
         return None
-    avoided = left_lately(case, reasons.TROUBLES)
-    if not any(
-        view.node.name not in avoided | {held.node}
-        and is_comfortable(case, view.prediction.bound)
-        and candidates.examine(view, candidates.QUESTIONS) is None
-        for view in case.views
-    ):
+    if not _better(case, held):
         return None
     return (
         reasons.OVER_BUDGET,
         "measured over the latency budget, another node is predicted within it",
     )
+
+
+def is_creeping(case: Case, held: incumbents.Incumbent) -> Force | None:
+    """Measured close to the budget, and known to be comfortably within it elsewhere."""
+    here = case.view(held.node)
+    own = here.prediction.bound if here is not None and creep.is_due(case, held) else None
+    if own is None or is_comfortable(case, own):
+        return None
+    if not any(creep.is_proven(view) for view in _better(case, held)):
+        return None
+    return (
+        reasons.CREEPING,
+        f"measured at {creep.NEAR:.0%} of the latency budget or more, another node is known to be"
+        f" within {COMFORT:.0%} of it",
+    )
+
+
+def _better(case: Case, held: incumbents.Incumbent) -> list[candidates.NodeView]:
+    """Return the other nodes that could serve, and are predicted comfortably within the budget."""
+    avoided = left_lately(case, reasons.TROUBLES) | {held.node}
+    return [
+        view
+        for view in case.views
+        if view.node.name not in avoided
+        and is_comfortable(case, view.prediction.bound)
+        and view.utilisation <= load.FULL
+        and candidates.examine(view, candidates.QUESTIONS) is None
+    ]
 
 
 def is_comfortable(case: Case, bound: float | None) -> bool:
@@ -191,7 +215,8 @@ def suitable(
     """Return the candidates that help against what forces a slot away.
 
     An empty slot, or one whose node is lost, takes any; a replica in trouble tries no node twice
-    an hour; one that is over the budget only goes where it is predicted to be well within it, and
+    an hour; one that is over the budget, or close to it, only goes where it is predicted to be well
+    within it, and
     one that is too slow for its callers where nothing says that its answers would be late too.
     """
     if force is None or force[0] not in reasons.TROUBLES:
@@ -200,9 +225,15 @@ def suitable(
     fresh = [candidate for candidate in offered if candidate.node.name not in avoided]
     if force[0] == reasons.TOO_SLOW:
         return [candidate for candidate in fresh if is_in_time(case, candidate.prediction)]
-    if force[0] != reasons.OVER_BUDGET:
+    if force[0] not in (reasons.OVER_BUDGET, reasons.CREEPING):
         return fresh
-    return [candidate for candidate in fresh if is_comfortable(case, candidate.prediction.bound)]
+    return [
+        candidate
+        for candidate in fresh
+        if is_comfortable(case, candidate.prediction.bound)
+        and not candidate.is_saturated
+        and (force[0] != reasons.CREEPING or creep.is_proven(candidate))
+    ]
 
 
 CAUSES: tuple[Cause, ...] = (
@@ -211,7 +242,8 @@ CAUSES: tuple[Cause, ...] = (
     node_is_cordoned,
     pod_has_failed,
     endpoint_is_bad,
-    is_over_budget,  # last: the only one where the replica still works
+    is_over_budget,  # late: the replica still works
+    is_creeping,  # last: it even works in time
 )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from foreshore_api import conditions, scalars, v1alpha1
 from foreshore_planner import binding, health, latency, quarantine, snapshot
-from foreshore_planner.placement import candidates, clouds, pace
+from foreshore_planner.placement import candidates, clouds, load, pace
 
 DEFAULT_EXPECTED_INFERENCE = 0.05
 """Seconds assumed for a ModelVersion that declares nothing, until it is measured."""
@@ -36,6 +36,7 @@ class Supply:
         self._used: dict[str, snapshot.ComputeResources] = {}
         self._paces: dict[str, pace.Pace] = {}
         self._reports: dict[str, latency.SiteReports] = {}
+        self._loads: dict[str, load.NodeLoad] = {}
         self._templates: dict[binding.Key, str] = {}
         self._requests: dict[binding.Key, snapshot.ComputeResources] = {}
         self._shares: dict[_Kind, clouds.CloudShare] = {}
@@ -73,6 +74,14 @@ class Supply:
             self._reports[site] = latency.SiteReports(agents.values())
         return self._reports[site]
 
+    def load_of(self, node: snapshot.Node) -> load.NodeLoad:
+        """Return how busy the replicas are that run on a node."""
+        if node.name not in self._loads:
+            replicas = self.seen.index.replicas_on.get(node.name, ())
+            reports = {pod.site: self.reports(pod.site) for pod in replicas}
+            self._loads[node.name] = load.of(node, replicas, reports)
+        return self._loads[node.name]
+
     @functools.cached_property
     def prices(self) -> Mapping[tuple[str, v1alpha1.Tier], float]:
         """The price of a CPU hour by (cluster, tier)."""
@@ -96,19 +105,21 @@ class Supply:
         if bound.key not in self._requests:
             self._requests[bound.key] = _requests(version)
         expected = version.spec.expected_inference
+        requests = self._requests[bound.key]
         return candidates.Demand(
             namespace=bound.key[0],
             policy=bound.key[1],
             site=site,
             placement=bound.policy.spec.placement,
             model_version=(bound.key[0], version.metadata.name),
-            requests=self._requests[bound.key],
+            requests=requests,
             budget=scalars.seconds(bound.policy.spec.latency_budget),
             expected_inference=(
                 scalars.seconds(expected.p99)
                 if expected is not None
                 else DEFAULT_EXPECTED_INFERENCE
             ),
+            busy=load.own((*bound.key, site), self.reports(site), requests),
         )
 
     def views(
@@ -137,8 +148,15 @@ class Supply:
         self, demand: candidates.Demand, evidence: latency.Evidence, node: snapshot.Node
     ) -> candidates.NodeView:
         verdict = self.verdicts.of(node.name)
-        words = quarantine.words(node, self.seen.now)
-        return candidates.NodeView(demand, node, verdict, self.free(node), evidence, words)
+        return candidates.NodeView(
+            demand,
+            node,
+            verdict,
+            self.free(node),
+            evidence,
+            quarantine.words(node, self.seen.now),
+            self.load_of(node),
+        )
 
     def _share(self, demand: candidates.Demand, evidence: latency.Evidence) -> clouds.CloudShare:
         """Return the site's share of the cloud, the same for all demands that ask the same."""

@@ -1,7 +1,7 @@
 """Who is to be looked at because of what changed: the dependencies of the fold, in one place.
 
     changed                          looked at
-    an InferencePlacement, its pods  that placement
+    an InferencePlacement, its pods  that placement; those on a node that a pod comes to or leaves
     a pod, or its node's verdict     placements of its site that want to be elsewhere
     a node, or its verdict           placements on it and at its site, devices of the site or held
     what an agent says               placements, devices and Site of its site; policies, if it names
@@ -141,6 +141,8 @@ class Keys:
             if pod is not None:
                 self.placements.add((pod.namespace, pod.policy, pod.site))
                 self._delayed_by(pod)
+        if _work(change.old) != _work(change.new):
+            self._beside({pod.node for pod in change if pod is not None})
 
     def _of_node(self, name: str, change: Alteration[snapshot.Node]) -> None:
         self._on_node(name)
@@ -231,12 +233,18 @@ class Keys:
 
     def _on_node(self, node: str) -> None:
         """Mark what is on a node: replicas, and rights that its agent holds."""
-        for plan in self._planned.on_node.get(node, ()):
-            self.placements.add(placements.at_of(plan))
+        self._beside([node])
         for pod in self._kept.replicas_on.get(node, ()):
-            self.placements.add((pod.namespace, pod.policy, pod.site))
             self._delayed_by(pod)
         self._held_by(node)
+
+    def _beside(self, nodes: Iterable[str]) -> None:
+        """Mark the placements that share a node."""
+        for node in nodes:
+            for plan in self._planned.on_node.get(node, ()):
+                self.placements.add(placements.at_of(plan))
+            for pod in self._kept.replicas_on.get(node, ()):
+                self.placements.add((pod.namespace, pod.policy, pod.site))
 
     def _delayed_by(self, pod: snapshot.Replica) -> None:
         """Mark placements that want room where a pod is, or its successor."""
@@ -283,6 +291,11 @@ def at_of(placement: v1alpha1.InferencePlacement) -> snapshot.At:
     """Return which policy and site an InferencePlacement is of."""
     namespace = placement.metadata.namespace or ""
     return (namespace, placement.spec.policy_ref.name, placement.spec.site)
+
+
+def _work(pod: snapshot.Replica | None) -> object:
+    """Return what a pod is to the others on its node, as long as nobody has measured it."""
+    return None if pod is None else (pod.node, pod.policy, pod.site, pod.requests)
 
 
 def _devices_of(policy: binding.BoundPolicy | None) -> set[Key]:

@@ -18,6 +18,7 @@ from foreshore_planner import (
     named,
     outcome,
     placing,
+    residuals,
     snapshot,
 )
 from foreshore_planner.placement import case, in_agents, pace, retained, returns, slots, supply
@@ -197,7 +198,7 @@ class Placements:
             self.unsettled.discard(at)
         else:
             self.unsettled.add(at)
-        wait = _until_moves_age(kept, plan) if plan is not None else None
+        wait = _until_time_counts(kept, plan) if plan is not None else None
         kept.queue.put(("moves", at), kept.monotonic + wait if wait is not None else None)
 
     def _retire(
@@ -285,10 +286,14 @@ def _site_of_delay(plan: case.PlacementPlan) -> Iterable[str]:
     return () if plan.findings.delay is None else (plan.site,)
 
 
-def _until_moves_age(kept: KeptView, plan: case.PlacementPlan) -> float | None:
-    """Return in how many seconds a move of a placement's history counts less."""
+def _until_time_counts(kept: KeptView, plan: case.PlacementPlan) -> float | None:
+    """Return in how many seconds a move of a placement counts less, or its error is said."""
     ages = [age for move in plan.moves if (age := kept.age_of(move.time)) is not None]
     waits = [limit - age for age in ages for limit in LOOKED_AT_AGAIN if limit >= age]
+    error = plan.budget.model_error if plan.budget is not None else None
+    age = kept.age_of(error.since) if error is not None else None
+    if age is not None and age < residuals.PERSISTS:
+        waits.append(residuals.PERSISTS - age)
     return min(waits, default=None)
 
 

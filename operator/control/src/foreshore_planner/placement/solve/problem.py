@@ -33,6 +33,7 @@ class Grade(enum.IntEnum):
     WITHIN = 0
     OVER = 1
     UNKNOWN = 2
+    SATURATED = 3
 
 
 @dataclass(frozen=True, slots=True)
