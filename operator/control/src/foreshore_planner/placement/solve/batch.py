@@ -8,6 +8,7 @@ nothing here reads a clock, draws a number or depends on the order of rows.
                     then running replicas) → still without a node? first in the next round
     a round         starts again with what the batch has placed near the slots that failed;
                     it stays only when it is better: fewer unplaced, better grades, lower cost
+    exchanges       still some left? what this batch has placed gives way where several enter for it
     at the end      the fewest leave the nodes that hold more than they have
 
 A slot is refused for good when no candidate could hold it even empty of all that may move.
@@ -20,7 +21,7 @@ from typing import Final
 
 import numpy
 
-from foreshore_planner.placement.solve import ejection, order, relief
+from foreshore_planner.placement.solve import ejection, exchange, order, relief
 from foreshore_planner.placement.solve.allocation import Allocation
 from foreshore_planner.placement.solve.problem import (
     NOWHERE,
@@ -69,6 +70,8 @@ def _place(progress: _Filling, slots: Sequence[int]) -> None:
         if not failed:
             break
         failed = _round(progress, failed, batch)
+    if failed:
+        exchange.Exchange(progress.allocation, batch).fewest(failed)
 
 
 def _in_the_better_order(progress: _Filling, slots: Sequence[int]) -> list[int]:
