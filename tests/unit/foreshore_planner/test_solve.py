@@ -314,6 +314,12 @@ def test_as_few_are_left_out_of_an_overfull_fleet_as_by_a_mixed_integer_program(
     assert batch.solve(fleets.crowded(seed)).unplaced <= by_the_program
 
 
+@pytest.mark.parametrize("seed", [41, 89])
+def test_the_last_of_a_full_fleet_is_placed_where_three_others_have_to_move(seed: int) -> None:
+    """Regression: the search ended at two others, and a replica that fits had no node."""
+    assert batch.solve(fleets.crowded(seed, placements=150)).unplaced == 0
+
+
 @pytest.mark.parametrize("seed", range(0, 24, 3))
 def test_a_crowded_fleet_is_placed_as_far_as_a_mixed_integer_program_places_it(seed: int) -> None:
     asked = fleets.crowded(seed, placements=150)

@@ -58,6 +58,11 @@ class Exchange:
         free = numpy.maximum(self.allocation.problem.free, 0).sum(axis=0)
         self._scale = tuple(numpy.maximum(free, 1).tolist())
 
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether the bound ended the search."""
+        return self._trials <= 0
+
     def fewest(self, failed: Sequence[int]) -> list[int]:
         """Return who is still without a node after the exchanges that help."""
         allocation, waiting = self.allocation, self._smallest_first(failed)
