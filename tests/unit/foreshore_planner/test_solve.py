@@ -282,6 +282,44 @@ def test_a_search_that_its_bound_ended_is_named() -> None:
     assert (solution.unplaced, solution.cut_short) == (1, (0,))
 
 
+def test_what_asks_much_gives_way_to_two_that_ask_little() -> None:
+    """The scarcest chooses first, here the large one; alone it would keep two others out."""
+    rows = [
+        SlotRow("large", (4,), offers(0)),
+        SlotRow("small-a", (2,), offers(0, 1)),
+        SlotRow("small-b", (2,), offers(0, 1)),
+    ]
+    assert batch.solve(problem.assembled([[4], [0]], rows)).nodes.tolist() == [NOWHERE, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "large",
+    [
+        SlotRow("large", (4,), offers(0), precedence=0),
+        SlotRow("large", (4,), offers(0), held=0, held_domain=0),
+    ],
+    ids=["what was lost gives way to nothing new", "what runs is not stopped"],
+)
+def test_it_does_not_give_way_to_two(large: SlotRow) -> None:
+    small = [SlotRow(name, (2,), offers(0, 1), precedence=1) for name in ("small-a", "small-b")]
+    free = [[4 if large.held == NOWHERE else 0], [0]]
+    assert batch.solve(problem.assembled(free, [large, *small])).unplaced == 2
+
+
+@pytest.mark.parametrize(("seed", "by_the_program"), [(35, 3), (58, 3), (105, 3)])
+def test_as_few_are_left_out_of_an_overfull_fleet_as_by_a_mixed_integer_program(
+    seed: int, by_the_program: int
+) -> None:
+    """Regression: 7 and 6 were left out. The program has 20 s of processor time for its answer."""
+    assert batch.solve(fleets.crowded(seed)).unplaced <= by_the_program
+
+
+@pytest.mark.parametrize("seed", [41, 89])
+def test_the_last_of_a_full_fleet_is_placed_where_three_others_have_to_move(seed: int) -> None:
+    """Regression: the search ended at two others, and a replica that fits had no node."""
+    assert batch.solve(fleets.crowded(seed, placements=150)).unplaced == 0
+
+
 @pytest.mark.parametrize("seed", range(0, 24, 3))
 def test_a_crowded_fleet_is_placed_as_far_as_a_mixed_integer_program_places_it(seed: int) -> None:
     asked = fleets.crowded(seed, placements=150)

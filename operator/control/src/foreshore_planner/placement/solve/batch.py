@@ -8,6 +8,8 @@ nothing here reads a clock, draws a number or depends on the order of rows.
                     then running replicas) → still without a node? first in the next round
     a round         starts again with what the batch has placed near the slots that failed;
                     it stays only when it is better: fewer unplaced, better grades, lower cost
+    exchanges       still some left? what this batch has placed gives way where several enter for
+                    it; for the last few, others move at depth 3
     at the end      the fewest leave the nodes that hold more than they have
 
 A slot is refused for good when no candidate could hold it even empty of all that may move.
@@ -20,7 +22,7 @@ from typing import Final
 
 import numpy
 
-from foreshore_planner.placement.solve import ejection, order, relief
+from foreshore_planner.placement.solve import ejection, exchange, order, relief
 from foreshore_planner.placement.solve.allocation import Allocation
 from foreshore_planner.placement.solve.problem import (
     NOWHERE,
@@ -30,6 +32,9 @@ from foreshore_planner.placement.solve.problem import (
 
 ROUNDS: Final = 12
 """How often what failed is tried again before the others."""
+
+LAST_FEW: Final = 4
+"""From so few slots without a node on, others are moved one deeper for them."""
 
 MANY: Final = 100
 """From so many slots on, a batch is filled twice: fewer do not pay for the time."""
@@ -69,6 +74,10 @@ def _place(progress: _Filling, slots: Sequence[int]) -> None:
         if not failed:
             break
         failed = _round(progress, failed, batch)
+    if failed:
+        failed = _exchanged(progress, failed, batch)
+    if len(failed) <= LAST_FEW:
+        _search_deeper(progress, failed)
 
 
 def _in_the_better_order(progress: _Filling, slots: Sequence[int]) -> list[int]:
@@ -153,6 +162,23 @@ def _round(progress: _Filling, failed: list[int], batch: frozenset[int]) -> list
         progress.failures[slot] = progress.failures.get(slot, 0) + 1
     allocation.back_to(mark)
     return failed
+
+
+def _exchanged(progress: _Filling, failed: list[int], batch: frozenset[int]) -> list[int]:
+    """Let what the batch has placed give way where several enter for it; return who is left."""
+    search = exchange.Exchange(progress.allocation, batch)
+    left = search.fewest(failed)
+    if search.is_exhausted:
+        progress.cut_short.update(left)
+    return left
+
+
+def _search_deeper(progress: _Filling, failed: Iterable[int]) -> None:
+    """Move others of this batch for the last few, one deeper."""
+    for slot in failed:
+        search = ejection.Ejection(progress.allocation, 0, set(), ejection.DEEP)
+        if not search.make_room(slot) and search.is_exhausted:
+            progress.cut_short.add(slot)
 
 
 def _near(allocation: Allocation, failed: Iterable[int], batch: frozenset[int]) -> list[int]:

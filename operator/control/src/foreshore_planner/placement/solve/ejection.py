@@ -1,22 +1,35 @@
 """Room for a slot that finds none: somebody else moves.
 
 Called by `batch`. Depth 1 moves an occupant to a candidate with room, the move with the smallest
-loss; depth 2 lets that occupant push a second one on. What this batch has placed moves before a
-running replica does, nobody goes to a worse grade or to a domain that it shares while it did not
-before, and a bound on the trials ends every search.
+loss; depth 2 lets that occupant push a second one on, depth 3 (for the last few) a third. What this
+batch has placed moves before a running replica does, nobody goes to a worse grade or to a domain
+that it shares while it did not before, and a bound on the trials ends every search.
 """
 
 from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
 from typing import Final
 
 from foreshore_planner.placement.solve.allocation import NOBODY, WORST, Allocation
 from foreshore_planner.placement.solve.problem import NOWHERE
 
-TRIALS: Final = 600
-"""Moves tried for one slot: a few milliseconds."""
-DEPTH: Final = 2
 COMPARED: Final = 8
 """Occupants of a node among which the cheapest to move is looked for, once one can move."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far a search for one slot goes."""
+
+    depth: int
+    trials: int
+    """Moves tried."""
+
+
+USUAL: Final = Reach(depth=2, trials=600)
+"""A few milliseconds."""
+DEEP: Final = Reach(depth=3, trials=5000)
+"""For the last few of a batch, some ten milliseconds each."""
 
 Loss = tuple[bool, float, int]
 """(is a running replica, what the move costs, its order): smaller is better."""
@@ -25,7 +38,9 @@ Loss = tuple[bool, float, int]
 class Ejection:
     """A search for room on behalf of one slot."""
 
-    def __init__(self, allocation: Allocation, moves_left: int, stuck: set[int]) -> None:
+    def __init__(
+        self, allocation: Allocation, moves_left: int, stuck: set[int], reach: Reach = USUAL
+    ) -> None:
         """Search with what earlier searches learnt: `stuck` are slots that could not move.
 
         Room only shrinks while a batch is filled, so that who found no other node will find none
@@ -34,7 +49,8 @@ class Ejection:
         self._allocation = allocation
         self._moves_left = moves_left
         self._stuck = stuck
-        self._trials = TRIALS
+        self._depth = reach.depth
+        self._trials = reach.trials
 
     @property
     def is_exhausted(self) -> bool:
@@ -49,7 +65,7 @@ class Ejection:
             self._stuck.clear()
             if self._swap(slot, limit):
                 return True
-        return self._push(slot, limit, frozenset((slot,)), DEPTH)
+        return self._push(slot, limit, frozenset((slot,)), self._depth)
 
     def clear(self, node: int) -> bool:
         """Let an occupant of a node push another off a third, where none can simply leave."""
