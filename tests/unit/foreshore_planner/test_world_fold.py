@@ -243,7 +243,7 @@ DEPENDENCIES: dict[str, tuple[str, list[Step]]] = {
     "another on the node": (
         "_beside",
         [
-            *[(changing.node_changes, node, 7) for node in range(7)],
+            *[(changing.node_changes, node, 8) for node in range(7)],
             *SETTLED,
             (changing.policy_goes, 1, 0),
             *SETTLED,
