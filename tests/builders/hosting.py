@@ -1,6 +1,7 @@
 """The models of an agent under test: hosts and residents with a state directory of their own."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -42,3 +43,26 @@ def hosts_at(
     own = here or residents_at(state, models=models)
     servers = children.Children(state, models)
     return hosts.Hosts(own, servers, tasks, is_confined=is_confined)
+
+
+def children_of(pid: int) -> dict[int, list[bytes]]:
+    """The words that the children of a process were started with, by their process IDs.
+
+    One that ends while this looks is left out.
+    """
+    commands: dict[int, list[bytes]] = {}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):
+            for child in map(int, (task / "children").read_text().split()):
+                with contextlib.suppress(OSError):
+                    commands[child] = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+    return commands
+
+
+def servers_of(pid: int) -> list[int]:
+    """The inference servers that a process has started."""
+    return [
+        child
+        for child, words in children_of(pid).items()
+        if any(b"foreshore_serving" in word for word in words)
+    ]

@@ -24,7 +24,7 @@ async def living(configured: settings.AgentSettings) -> AsyncIterator[agent.Agen
             await life
 
 
-async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+async def until(condition: Callable[[], bool], seconds: float = patience.SECONDS) -> None:
     """Wait for a condition. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - what is awaited has no event

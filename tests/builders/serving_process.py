@@ -14,7 +14,7 @@ from http import client
 from pathlib import Path
 from typing import Any, Self
 
-from builders import onnx_models
+from builders import onnx_models, patience
 from foreshore_api import addresses
 from foreshore_api.wire import serving
 
@@ -92,7 +92,7 @@ class Serving:
         """Return the status and the JSON of one inference."""
         return self.request("POST", INFER, features(*numbers), timeout)
 
-    def await_ready(self, seconds: float = 30) -> Self:
+    def await_ready(self, seconds: float = patience.SECONDS) -> Self:
         """Wait until it serves."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -103,7 +103,7 @@ class Serving:
             time.sleep(0.02)
         raise AssertionError(self.log)
 
-    def await_end(self, seconds: float = 30) -> serving.Ending:
+    def await_end(self, seconds: float = patience.SECONDS) -> serving.Ending:
         """Wait until it ends by itself; returns its termination message."""
         self.process.wait(seconds)
         return serving.Ending.decode(self.termination_log.read_bytes())

@@ -23,6 +23,7 @@ SYSTEM = "foreshore-system"
 AGENTS = "foreshore-agents"
 GROUP = "records.foreshore.dev"
 CRDS = Path(__file__).parents[2] / "crds"
+KEEP_DAYS = 36_500
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,8 @@ class HubProcess:
             "--tls-dir", self.folder / "door", "--records-tls-dir", self.folder / "records",
             "--door-port", str(self.door_port), "--records-port", str(self.records_port),
             "--metrics-port", str(self.metrics_port), "--host", "127.0.0.1",
+            # what tests ship is of any age: a look each minute would forget it between two steps
+            "--keep-days", str(KEEP_DAYS),
         ]  # fmt: skip
 
     def _is_up(self) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
-from builders import room
+from builders import patience, room
 from foreshore_api import meta, scalars, v1alpha1
 from foreshore_api.wire import report
 from foreshore_kube import api, kinds
@@ -69,16 +69,23 @@ class Kubelets:
         )
 
     async def run(self) -> None:
-        """Renew Leases and run pods, on every node that is not silent."""
+        """Renew Leases and run pods, on every node that is not silent.
+
+        As a real kubelet does, it tries again where the API server does not answer.
+        """
         while True:
-            for name in self.nodes:
-                if name not in self.silent:
-                    await self._renew(name)
-            for pod in await self.kube.list(kinds.PODS, label_selector=manifests.SELECTOR):
-                node = manifests.wanted_node(pod["spec"]) or ""
-                if node not in self.silent:
-                    await self._attend(pod, node)
+            with contextlib.suppress(api.ApiError):
+                await self._look()
             await asyncio.sleep(0.3)
+
+    async def _look(self) -> None:
+        for name in self.nodes:
+            if name not in self.silent:
+                await self._renew(name)
+        for pod in await self.kube.list(kinds.PODS, label_selector=manifests.SELECTOR):
+            node = manifests.wanted_node(pod["spec"]) or ""
+            if node not in self.silent:
+                await self._attend(pod, node)
 
     async def _renew(self, name: str) -> None:
         await self.kube.apply(
@@ -270,7 +277,11 @@ class World:
         return [pod for pod in every if not pod["metadata"].get("deletionTimestamp")]
 
     async def until(
-        self, probe: Callable[[], Awaitable[T | None]], *, what: str, seconds: float = 20
+        self,
+        probe: Callable[[], Awaitable[T | None]],
+        *,
+        what: str,
+        seconds: float = patience.SECONDS,
     ) -> T:
         """Ask until the answer is truthy."""
         try:
@@ -300,7 +311,7 @@ class World:
         except AssertionError:
             raise AssertionError(f"no {type_}={status}/{reason}: {last}") from None
 
-    async def until_held(self, device: str, holder: str, seconds: float = 20) -> Json:
+    async def until_held(self, device: str, holder: str, seconds: float = patience.SECONDS) -> Json:
         """Wait until an agent holds the device; the authority."""
 
         async def probe() -> Json | None:

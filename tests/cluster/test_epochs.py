@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from builders import room
+from builders import patience, room
 from foreshore_api import meta, v1alpha1
 from foreshore_kube import api, apply, config, elector, kinds
 from harness import apiserver as plain
@@ -96,7 +96,7 @@ class Fenced:
 
         A probe under an epoch of 1 above none refuses nothing; one below the Lease's is refused.
         """
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + patience.SECONDS
         while (await self.create_pod("probe", NOW - 1000)).outcome is apply.WriteResult.WRITTEN:
             path = kinds.PODS.path(self.namespace, "probe")
             await self.person.write("DELETE", path, {"gracePeriodSeconds": 0})
@@ -295,7 +295,7 @@ async def test_an_object_that_bears_a_later_epoch_is_not_written(
 
 async def seen(fenced: Fenced, epoch: int) -> None:
     """Wait until the policies let an epoch pass."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + patience.SECONDS
     while (await fenced.create_pod("seen", epoch)).outcome is not apply.WriteResult.WRITTEN:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.05)

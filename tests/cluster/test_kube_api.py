@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from builders import patience
 from foreshore_kube import api, apply, config, elector, informer, kinds
 from harness import apiserver as plain
 from severed import Line
@@ -42,7 +43,7 @@ def config_map(namespace: str, name: str, **data: str) -> api.Json:
     return {"metadata": {"namespace": namespace, "name": name}, "data": data}
 
 
-async def eventually(probe: Callable[[], object], seconds: float = 20) -> None:
+async def eventually(probe: Callable[[], object], seconds: float = patience.SECONDS) -> None:
     async with asyncio.timeout(seconds):
         while not probe():  # noqa: ASYNC110 (what is waited for lies outside this process)
             await asyncio.sleep(0.02)
@@ -131,7 +132,7 @@ async def test_a_version_no_longer_kept_leads_to_a_list_with_the_missed_deletion
         # thread, because the server dies with the thread that started it
         apiserver.restart()
         line.join()
-        await eventually(lambda: seen.names == {"keep"}, 40)
+        await eventually(lambda: seen.names == {"keep"})
 
     assert seen.deleted == {"lose"}
     assert seen.kept.relists >= 1

@@ -362,7 +362,7 @@ async def test_a_stale_lease_is_enough_although_the_node_still_says_ready(world:
         async def elsewhere() -> bool:
             return any(node_of(pod) not in (lost, "None") for pod in await world.pods())
 
-        await world.until(elsewhere, what="a replica on another node", seconds=30)
+        await world.until(elsewhere, what="a replica on another node")
 
 
 async def test_the_right_moves_only_when_both_signs_are_there(world: World) -> None:
@@ -537,7 +537,7 @@ async def test_an_api_server_that_restarts_costs_nothing_but_time(world: World) 
         world.apiserver.restart(kill=True)
         await asyncio.sleep(3)
         await world.apply(room.changed(room.device(world.namespace), metadata__name="room-302"))
-        await world.until_held("room-302", "edge-1", seconds=40)
+        await world.until_held("room-302", "edge-1")
 
         assert {pod["metadata"]["name"] for pod in await world.pods()} == before
 

@@ -220,7 +220,7 @@ def test_people_read_only_the_namespaces_that_rbac_gives_them(site: Site, hub: H
         return process.run([tools.binary("kubectl"), "--kubeconfig", jane, "get", *arguments])
 
     assert "d-1" in process.eventually(
-        lambda: asks("decisions", "-n", site.namespace, "-o", "name"), what="jane", timeout=10
+        lambda: asks("decisions", "-n", site.namespace, "-o", "name"), what="jane", timeout=60
     )
     for elsewhere in (["-n", "default"], ["-A"]):
         with pytest.raises(process.CommandError, match="Forbidden"):

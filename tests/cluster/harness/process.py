@@ -212,7 +212,8 @@ def _block() -> tuple[socket.socket, Iterator[int]]:
         except OSError:
             claim.close()
         else:
-            return claim, itertools.cycle(range(first + 1, first + BLOCK))
+            # in no order: clients keep things by address, as kubectl does what a server serves
+            return claim, itertools.cycle(random.sample(range(first + 1, first + BLOCK), BLOCK - 1))
     raise HarnessError(f"every block of {BLOCK} ports of {BLOCKS} is taken")
 
 

@@ -118,10 +118,7 @@ async def begin(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
 def servers_of_ours() -> list[int]:
     """Process IDs of the inference servers that this process has started."""
-    tasks = Path("/proc/self/task").iterdir()
-    ours = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
-    lines = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in ours}
-    return [pid for pid, line in lines.items() if b"foreshore_serving" in line]
+    return hosting.servers_of(os.getpid())
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -1,6 +1,7 @@
 """Models that come, go and come again in one agent, with real trials."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -58,10 +59,8 @@ async def hosted(
 
 def trials_under_way() -> int:
     """How many trials this process runs: each takes as much memory as an agent."""
-    tasks = Path("/proc/self/task").iterdir()
-    found = [child for task in tasks for child in (task / "children").read_text().split()]
-    lines = [Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0") for child in found]
-    return sum(b"foreshore_serving.attached" in line and b"try" in line for line in lines)
+    running = hosting.children_of(os.getpid()).values()
+    return sum(b"foreshore_serving.attached" in words and b"try" in words for words in running)
 
 
 async def test_models_are_tried_one_after_the_other_also_those_of_the_same_bytes(

@@ -88,14 +88,6 @@ async def durable_marks(state: Path) -> Mapping[str, bytes]:
         await book.close()
 
 
-def servers_of(pid: int) -> list[str]:
-    """The command lines of the inference servers that a process has started."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    found = [child for task in tasks for child in (task / "children").read_text().split()]
-    lines = [Path(f"/proc/{child}/cmdline").read_bytes().decode() for child in found]
-    return [line for line in lines if "foreshore_serving" in line]
-
-
 async def test_it_answers_without_a_child_and_again_without_its_source(
     resources: Path, device: room_device.RoomDevice, tmp_path: Path
 ) -> None:
@@ -103,7 +95,7 @@ async def test_it_answers_without_a_child_and_again_without_its_source(
     async with living(of_folder(resources, state)) as found:
         assert found.missing() == ()
         await device.measure_until(commands=2)
-        assert servers_of(os.getpid()) == []
+        assert hosting.servers_of(os.getpid()) == []
     (resources / "occupancy-v1.onnx").unlink()
     async with living(of_folder(resources, state)):
         await device.measure_until(commands=len(device.commands) + 2)
@@ -127,7 +119,7 @@ async def test_without_room_a_child_answers_and_it_is_said_with_its_remedy(
         )
         assert problem.reason == "NoModelMemory"
         assert "and 4 of 4 MiB are left; a larger --model-memory" in problem.message
-        assert len(servers_of(os.getpid())) == 1
+        assert len(hosting.servers_of(os.getpid())) == 1
     assert not list((tmp_path / "state" / "models").glob("*.onnx")), "bytes without use are kept"
 
 
@@ -151,14 +143,14 @@ async def test_a_model_that_ends_the_agent_twice_in_one_boot_is_quarantined(
     for _ in range(marks.MAXIMUM_UNCLEAN):
         process = await start(resources, state, log)
         await device.measure_until(commands=len(device.commands) + 1)
-        assert servers_of(process.pid) == []
+        assert hosting.servers_of(process.pid) == []
         os.kill(process.pid, signal.SIGSEGV)
         await process.wait()
     crashed = "Fatal Python error: Segmentation fault"
     assert log.read_text().count(crashed) == marks.MAXIMUM_UNCLEAN, "its end is in its log"
     process = await start(resources, state, log)
     await device.measure_until(commands=len(device.commands) + 2)
-    assert len(await asyncio.to_thread(servers_of, process.pid)) == 1, "a child answers"
+    assert len(await asyncio.to_thread(hosting.servers_of, process.pid)) == 1, "a child answers"
     why = "occupancy-v1 does not run in the agent's process: the agent ended uncleanly 2 times"
     await until(lambda: why in log.read_text())
     process.terminate()
@@ -265,7 +257,7 @@ async def test_what_has_no_room_in_a_container_gets_no_child_in_it_either(
     await asyncio.sleep(0.1)
     assert host_of_it.obstacle is not None
     assert host_of_it.obstacle.reason == "NoModelMemory"
-    assert servers_of(os.getpid()) == []
+    assert hosting.servers_of(os.getpid()) == []
 
 
 async def test_a_model_that_has_no_room_is_here_once_another_gave_its_back(host: Host) -> None:

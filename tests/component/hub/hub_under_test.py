@@ -16,8 +16,9 @@ import aiohttp
 import orjson
 import trustme
 
-from builders import resources
+from builders import patience, resources
 from foreshore_api import addresses, meta
+from foreshore_api.wire import assignment
 from foreshore_hub import (
     assigning,
     authn,
@@ -104,6 +105,18 @@ class Door:
         found = world.AgentPod(node=node, account="foreshore-agent", url=url)
         self.pods[informer.ObjectKey("foreshore-agents", f"agent-{node}")] = found
         self.desk.assigning.touch_all()
+
+    async def assigned(
+        self, node: str, is_awaited: Callable[[assignment.Assignment], bool]
+    ) -> assignment.Assignment:
+        """The first assignment of a node that is as awaited."""
+        async with asyncio.timeout(patience.SECONDS):
+            while True:
+                answer = await self.call("GET", f"/v1/agents/{node}/assignment?wait=5s")
+                given = assignment.Assignment.decode(answer.body)
+                if is_awaited(given):
+                    return given
+                await asyncio.sleep(assigning.QUIET_SECONDS)
 
     async def call(
         self, method: str, path: str, who: str = "agent:edge-1", **arguments: Any

@@ -102,9 +102,10 @@ async def test_an_answer_leaves_each_second_though_nothing_is_new(door: Door) ->
     first = await door.call("GET", "/v1/fleet?since=0&wait=5s", "operator")
     head = evidence.FleetDelta.decode(first.body.split(b"\n")[0])
     began = time.monotonic()
-    path = f"/v1/fleet?since={head.revision}&boot={head.boot_id}&wait=5s"
-    assert (await door.call("GET", path, "operator")).status == 200
-    assert 0.9 * deltas.QUIET_SECONDS < time.monotonic() - began < 3.0
+    path = f"/v1/fleet?since={head.revision}&boot={head.boot_id}&wait=100s"
+    async with asyncio.timeout(patience.SECONDS / 2):  # before the wait that was asked for is over
+        assert (await door.call("GET", path, "operator")).status == 200
+    assert time.monotonic() - began > 0.9 * deltas.QUIET_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -114,28 +115,27 @@ async def test_an_answer_leaves_each_second_though_nothing_is_new(door: Door) ->
     ids=["a right given back", "an agent told to stop", "a new release"],
 )  # fmt: skip
 async def test_only_what_others_wait_for_is_urgent(
-    door: Door, tmp_path: Path, news: dict[str, Any], is_urgent: bool
+    door: Door,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    news: dict[str, Any],
+    is_urgent: bool,
 ) -> None:
-    told: list[tuple[float, bool]] = []
+    heard: list[bool] = []
+    if is_urgent:  # it wakes whoever waits: the second after which an answer leaves never passes
+        monkeypatch.setattr(deltas, "QUIET_SECONDS", 100.0)
     await speak(door)
-
-    def on_news(urgent: bool) -> None:
-        told.append((time.monotonic(), urgent))
-
-    async with reader(door, tmp_path, on_news=on_news) as hub:
+    async with reader(door, tmp_path, on_news=heard.append) as hub:
         assert await hub.refresh()
-        told.clear()
+        heard.clear()
         running = asyncio.create_task(hub.run())
         await asyncio.sleep(0.3)
-        at = time.monotonic()
         await speak(door, **news)
         async with asyncio.timeout(patience.SECONDS):
-            while not told:  # noqa: ASYNC110 (another task fills it)
+            while not heard:  # noqa: ASYNC110 (another task fills it)
                 await asyncio.sleep(0.01)
         running.cancel()
-    assert told[0][1] is is_urgent, "and then that the hub answers at all"
-    if is_urgent:
-        assert told[0][0] - at < deltas.QUIET_SECONDS / 2
+    assert heard[0] is is_urgent, "and then that the hub answers at all"
 
 
 async def test_a_hub_that_begins_anew_is_listened_to_from_the_start(
@@ -185,7 +185,7 @@ async def test_silence_is_heard_of_although_nobody_speaks(
         running.cancel()
     assert heard is not None
     (exact,) = door.desk.fleet.evidence(door.now()).agents
-    assert heard.agents[0].age_seconds + age == pytest.approx(exact.age_seconds, abs=0.2)
+    assert evidence.LATE_SECONDS < heard.agents[0].age_seconds + age <= exact.age_seconds
 
 
 async def test_evidence_of_this_moment_does_not_wait_for_the_poll(

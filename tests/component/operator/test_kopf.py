@@ -6,7 +6,7 @@ Each test runs the real Kopf and real mirrors; waits of minutes are cut short, n
 import asyncio
 import contextlib
 import itertools
-import time
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -108,7 +108,7 @@ async def replica(server: kube_server.KubeServer) -> AsyncIterator[Replica]:
                 task.cancel()
 
 
-async def until(probe: Callable[[], object], what: str, seconds: float = 30.0) -> None:
+async def until(probe: Callable[[], object], what: str, seconds: float = patience.SECONDS) -> None:
     try:
         async with asyncio.timeout(seconds):
             while not probe():  # noqa: ASYNC110 (a thread and a server change it)
@@ -293,16 +293,18 @@ async def test_kopf_answers_its_probe_and_a_hung_loop_does_not(
         await asyncio.sleep(3.0)
         assert probes.is_alive
         held, loop = asyncio.Event(), asyncio.get_running_loop()
+        may_go_on = threading.Event()
 
         def hang(*_: object) -> None:
             loop.call_soon_threadsafe(held.set)
-            time.sleep(6.0)
+            may_go_on.wait(patience.SECONDS)
 
         monkeypatch.setattr(running.kopf._handover, "put", hang)
         await server.put(SITE, "new", spec=BROKER)
         await asyncio.wait_for(held.wait(), patience.SECONDS)
-        await until(lambda: not probes.is_alive, "said to hang", 6.0)
-        await until(lambda: probes.is_alive, "alive again", 20.0)
+        await until(lambda: not probes.is_alive, "said to hang")
+        may_go_on.set()
+        await until(lambda: probes.is_alive, "alive again")
         asking.cancel()
 
 

@@ -116,11 +116,11 @@ async def connected(address: Address) -> OpenedSocket:
         CredentialError: the credential cannot be used.
         OSError: nobody answers, or the certificate is not the broker's.
     """
-    opening = asyncio.get_running_loop().run_in_executor(_OPENERS, _connected, address)
+    opening = _OPENERS.submit(_connected, address)
     try:
-        return await asyncio.shield(opening)
+        return await asyncio.shield(asyncio.wrap_future(opening))
     except asyncio.CancelledError:
-        opening.add_done_callback(_close_late)  # the thread cannot be stopped
+        opening.add_done_callback(_close_late)  # the thread cannot be stopped, the loop may be
         raise
 
 
@@ -141,8 +141,8 @@ def _connected(address: Address) -> OpenedSocket:
         raise
 
 
-def _close_late(opening: "asyncio.Future[OpenedSocket]") -> None:
-    """Close a socket that nobody waits for any more; look at an error, or asyncio complains."""
+def _close_late(opening: "futures.Future[OpenedSocket]") -> None:
+    """Close a socket that nobody waits for any more, in the thread that opened it."""
     if not opening.cancelled() and opening.exception() is None:
         opening.result().raw.close()
 
