@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 SPACING = 0.2
 """Seconds after a failed pass before the next, so that a defect does not become a busy loop."""
 
+NAMED = 5
+"""Causes of a pass that the log names at most."""
+
 ROWS = 500
 """Statuses that are made in one pass at most: urgent writes of the next must not wait for more."""
 
@@ -68,7 +71,7 @@ class Passes:
         try:
             while True:
                 causes = await self.marks.wait(patience)
-                log.debug("pass: %d causes", len(causes))
+                log.debug("pass: %d causes, %s", len(causes), [*causes][:NAMED])
                 patience = await self.once()
         finally:
             await self.decider.close()
