@@ -1,12 +1,13 @@
 """What the hub says, kept between passes: who is heard, and what is other than it was.
 
 A report that says the same as the one before is no change, nor is one that is a little older: only
-what crosses a limit of age is. Called by `seen`.
+what crosses a limit of age is. An agent that reports in time crosses one when the hub falls silent,
+and not before: each answer of it puts that off for all of them. Called by `seen`.
 """
 
 from collections.abc import Iterable, Mapping
 
-from foreshore_api.wire import report
+from foreshore_api.wire import evidence, report
 from foreshore_planner import health, named, snapshot
 from foreshore_planner.world import deadlines, facts
 from foreshore_planner.world.changes import Changes
@@ -21,6 +22,8 @@ class Hearing:
     def __init__(self, queue: deadlines.Deadlines) -> None:
         self.fleet: report.Fleet | None = None
         self.index = snapshot.fleet_index(None, ())
+        self.fresh = deadlines.Deadlines()
+        """When agents that report in time cross a limit, unless the hub says that they still do."""
         self._at = 0.0
         self._queue = queue
         self._agents: dict[str, report.AgentEvidence] = {}
@@ -76,7 +79,10 @@ class Hearing:
         if (level > 0) != (last > 0):
             changes.words.add(node)
         wait = deadlines.crossing(age, deadlines.AGENT)
-        self._queue.put(("agent", node), now + wait if wait is not None else None)
+        at = now + wait if wait is not None else None
+        is_in_time = agent.age_seconds <= evidence.LATE_SECONDS
+        self.fresh.put(("agent", node), at if is_in_time else None)
+        self._queue.put(("agent", node), None if is_in_time else at)
 
     def look_at_hub(self, now: float, changes: Changes) -> None:
         """Note whether the hub has been up for long enough to know who is silent."""
@@ -95,6 +101,7 @@ class Hearing:
 
     def _forget(self, node: str, changes: Changes) -> None:
         self._facts.pop(node, None)
+        self.fresh.put(("agent", node), None)
         self._queue.put(("agent", node), None)
         if self._levels.pop(node, 0) > 0:
             changes.agents.add(node)

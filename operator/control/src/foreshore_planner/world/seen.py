@@ -272,7 +272,8 @@ class KeptView:
 
     def _age(self, changes: Changes) -> None:
         """Make true the age of everything that crossed a limit."""
-        for key in self.queue.due(self.monotonic):
+        now = self.monotonic
+        for key in (*self.queue.due(now), *self.hearing.fresh.due(now)):
             match key:
                 case ("node", str(name)):
                     self._refresh_node(name, changes)
