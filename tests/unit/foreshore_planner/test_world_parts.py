@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from builders import planning as build
 from foreshore_api.wire import report
-from foreshore_planner import named
-from foreshore_planner.world import deadlines, facts, groups, rounds
+from foreshore_planner import named, news
+from foreshore_planner.world import deadlines, groups, rounds
 
 Member = tuple[str, frozenset[int]]
 members = st.dictionaries(
@@ -81,8 +81,8 @@ def test_a_long_pause_is_no_reason_to_look_at_all_at_once() -> None:
     assert len(turns.take(every, 3600.0)) <= rounds.A_SECOND * rounds.LONGEST
 
 
-def _facts(**changes: Any) -> facts.ReportFacts:
-    return facts.of(build.agent("edge-1", **changes))
+def _facts(**changes: Any) -> news.ReportFacts:
+    return news.decided_by(build.agent("edge-1", **changes).report)
 
 
 def test_figures_and_beats_that_go_on_are_no_facts() -> None:

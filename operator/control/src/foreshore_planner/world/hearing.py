@@ -8,8 +8,8 @@ and not before: each answer of it puts that off for all of them. Called by `seen
 from collections.abc import Iterable, Mapping
 
 from foreshore_api.wire import evidence, report
-from foreshore_planner import health, named, snapshot
-from foreshore_planner.world import deadlines, facts
+from foreshore_planner import health, named, news, snapshot
+from foreshore_planner.world import deadlines
 from foreshore_planner.world.changes import Changes
 
 SLACK = 0.5
@@ -27,7 +27,7 @@ class Hearing:
         self._at = 0.0
         self._queue = queue
         self._agents: dict[str, report.AgentEvidence] = {}
-        self._facts: dict[str, facts.ReportFacts] = {}
+        self._facts: dict[str, news.ReportFacts] = {}
         self._levels: dict[str, int] = {}
         self._renewed: dict[named.Key, tuple[tuple[int, str, float], ...]] = {}
         self._was_young = False
@@ -111,7 +111,7 @@ class Hearing:
         last = self._agents.get(node)
         if last is not None and last.report is agent.report:
             return
-        now, before = facts.of(agent), self._facts.get(node)
+        now, before = news.decided_by(agent.report), self._facts.get(node)
         self._facts[node] = now
         if before != now:
             changes.agents.add(node)
