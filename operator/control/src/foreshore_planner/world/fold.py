@@ -112,7 +112,7 @@ def fold(world: KeptWorld, change: delta.Delta) -> delta.PlanDelta:
     undrained = _leave(world, asked)
     _note_defects(world, rebound)
     world.decided = (world.seen.present(), world.outcome())
-    due, unless_heard = world.seen.queue.next(), world.seen.hearing.fresh.next()
+    due, unless_heard = world.seen.queue.next(), world.seen.hearing.fresh_until
     return delta.PlanDelta(
         placements={key: plan.new for key, plan in replanned.plans.items()},
         grants=_grants(world),
