@@ -2,7 +2,8 @@
 
     with prometheus.Prometheus(folder, targets=["127.0.0.1:9100"]) as server: server.url
 
-It scrapes each second. `kill` pulls it out, `pause` hangs it: connections stay and nothing answers.
+A target is an address, with a path behind it where that is not `/metrics`. It scrapes each second.
+`kill` pulls it out, `pause` hangs it: connections stay and nothing answers.
 """
 
 import json
@@ -26,14 +27,15 @@ ANSWER = 4 << 20
 class Prometheus:
     """One server; its folder holds configuration, samples and log."""
 
-    def __init__(self, folder: Path, *, targets: Sequence[str]) -> None:
+    def __init__(self, folder: Path, *, targets: Sequence[str], address: str = ADDRESS) -> None:
         self.folder = folder
+        self.address = address
         self.port = process.free_port()
-        self.url = f"http://{ADDRESS}:{self.port}"
+        self.url = f"http://{address}:{self.port}"
         self.log = folder / "prometheus.log"
         self._child: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
-        scrape = {"job_name": "agents", "static_configs": [{"targets": list(targets)}]}
+        scrape = {"job_name": "agents", "static_configs": [static(target) for target in targets]}
         configuration = {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
             "scrape_configs": [scrape],
@@ -56,7 +58,7 @@ class Prometheus:
                 found,
                 f"--config.file={self.folder / 'prometheus.yml'}",
                 f"--storage.tsdb.path={self.folder / 'data'}",
-                f"--web.listen-address={ADDRESS}:{self.port}",
+                f"--web.listen-address={self.address}:{self.port}",
             ],
             log=self.log,
         )
@@ -101,3 +103,10 @@ class Prometheus:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False
+
+
+def static(target: str) -> dict[str, Any]:
+    """What Prometheus is told of one target."""
+    address, slash, path = target.partition("/")
+    labels = {"__metrics_path__": f"/{path}"} if slash else {}
+    return {"targets": [address], "labels": labels}

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from builders import planning as build
 from foreshore_api.wire import report
-from foreshore_planner import named
-from foreshore_planner.world import deadlines, facts, groups, rounds
+from foreshore_planner import named, news
+from foreshore_planner.world import deadlines, groups, hearing, rounds
+from foreshore_planner.world.changes import Changes
 
 Member = tuple[str, frozenset[int]]
 members = st.dictionaries(
@@ -81,8 +82,8 @@ def test_a_long_pause_is_no_reason_to_look_at_all_at_once() -> None:
     assert len(turns.take(every, 3600.0)) <= rounds.A_SECOND * rounds.LONGEST
 
 
-def _facts(**changes: Any) -> facts.ReportFacts:
-    return facts.of(build.agent("edge-1", **changes))
+def _facts(**changes: Any) -> news.ReportFacts:
+    return news.decided_by(build.agent("edge-1", **changes).report)
 
 
 def test_figures_and_beats_that_go_on_are_no_facts() -> None:
@@ -103,3 +104,42 @@ def test_how_many_calls_went_well_is_no_fact_but_that_none_does_is() -> None:
     )
     said = [_facts(endpoints=(line,)) for line in lines]
     assert said[0] == said[1] != said[2]
+
+
+def heard(at: float, *received: report.Fleet) -> tuple[hearing.Hearing, Changes]:
+    """A world that heard these one second after the other, and what the last one changed."""
+    listening, changes = hearing.Hearing(deadlines.Deadlines()), Changes()
+    for later, fleet in enumerate(received):
+        changes = Changes()
+        listening.receive(fleet, 0.0, at + later, changes)
+    return listening, changes
+
+
+def test_agents_that_report_in_time_wait_for_one_moment_that_each_answer_puts_off() -> None:
+    in_time = build.fleet(agents=[build.agent("edge-1"), build.agent("edge-2")])
+    first, _ = heard(100.0, in_time)
+    second, changes = heard(100.0, in_time, in_time.model_copy(update={"revision": 2}))
+    assert first.fresh_until is not None
+    assert second.fresh_until == first.fresh_until + 1.0
+    assert not changes.agents
+    second.look_at_all(second.fresh_until + 0.001, changes)
+    assert changes.agents == {"edge-1", "edge-2"}, "they are not fresh any more"
+
+
+def test_renewals_that_only_go_on_are_not_looked_at_and_the_next_other_one_is() -> None:
+    first = build.fleet(renewals=[build.renewal(5, 0.0)])
+    again = first.model_copy(update={"revision": 2})
+    assert again.renewals is first.renewals
+    _, changes = heard(100.0, first, again)
+    assert not changes.rights
+    stopped = build.fleet(renewals=[build.renewal(5, 1.8)])
+    _, changes = heard(100.0, first, again, stopped)
+    assert changes.rights, "it was renewed after that already"
+
+
+def test_evidence_that_came_earlier_than_was_thought_is_looked_at() -> None:
+    fleet = build.fleet(renewals=[build.renewal(5, 0.0)])
+    listening, _ = heard(100.0, fleet)
+    changes = Changes()
+    listening.receive(fleet.model_copy(update={"revision": 2}), 10.0, 101.0, changes)
+    assert changes.rights

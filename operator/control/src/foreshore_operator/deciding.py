@@ -96,6 +96,8 @@ class Decider:
     _compiled: Mapping[named.Key, snapshot.Compiled] = field(init=False, default_factory=dict)
     _refused: Mapping[named.Key, str] = field(init=False, default_factory=dict)
     _fleet: object = field(init=False, default=None)
+    _received_at: float | None = field(init=False, default=None)
+    """When what the last pass heard of the hub was received; None where it was out of reach."""
     _compare_at: float = field(init=False)
     _suspected: frozenset[tuple[str, tuple[str, ...]]] = field(
         init=False, default_factory=frozenset
@@ -113,7 +115,17 @@ class Decider:
         self._world = fold.KeptWorld()
         self._keys = self.store.follow()
         self._compiled, self._refused, self._fleet, self._tier = {}, {}, None, None
-        self._is_begun_anew = True
+        self._received_at, self._is_begun_anew = None, True
+
+    def heard_later(self) -> float:
+        """Return by how many seconds the hub's newest answer is newer than what a pass heard.
+
+        It had no news, or it would have made a pass. 0 while the hub is out of reach.
+        """
+        fleet, age = self.hub.evidence() if self.hub is not None else (None, 0.0)
+        if fleet is None or self._received_at is None:
+            return 0.0
+        return max(0.0, self.clock() - age - self._received_at)
 
     async def decide(self) -> delta.PlanDelta:
         """Take in what changed; a long fold must not cost the lease its renewal."""
@@ -235,6 +247,7 @@ class Decider:
         if fleet is self._fleet:
             return None
         self._fleet = fleet
+        self._received_at = None if fleet is None else self.clock() - age
         return delta.HubStatement(fleet, age)
 
     async def _compare(self, seen: snapshot.Snapshot, of_fold: DecidedNames) -> None:

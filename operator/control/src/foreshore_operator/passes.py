@@ -3,6 +3,7 @@
     something is dirty ── 50–250 ms ──►┐
     something is urgent ── at once ───►├─► delta ─► fold ─► leading? ─► urgent writes ─► statuses
     the plan asked to be woken ───────►│                       └─ no ─► nothing is written
+    the hub has fallen silent ────────►│
     half a minute is over ────────────►┘
 
 Who begins to lead writes everything that is not so, and every few minutes again: that is the level
@@ -14,7 +15,9 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from foreshore_kube import elector
@@ -28,6 +31,9 @@ log = logging.getLogger(__name__)
 
 SPACING = 0.2
 """Seconds after a failed pass before the next, so that a defect does not become a busy loop."""
+
+NAMED = 5
+"""Causes of a pass that the log names at most."""
 
 ROWS = 500
 """Statuses that are made in one pass at most: urgent writes of the next must not wait for more."""
@@ -48,8 +54,13 @@ class Passes:
     compilations: compiling.Compilations
     defects: defects.Defects
     decider: deciding.Decider
+    clock: Callable[[], float] = time.monotonic
     _whole_at: float | None = field(init=False, default=None)
     """When everything is looked at next; None while this replica does not lead."""
+    _due_at: float = field(init=False, default=0.0)
+    """When a pass is due at the latest."""
+    _due_unless_heard: float = field(init=False, default=math.inf)
+    """When one is due unless the hub has answered since the last."""
     _unsaid: dict[status.Subject, None] = field(init=False, default_factory=dict)
     """Objects whose status may have changed, in the order in which they did."""
 
@@ -67,15 +78,22 @@ class Passes:
         patience = 0.0
         try:
             while True:
-                causes = await self.marks.wait(patience)
-                log.debug("pass: %d causes", len(causes))
-                patience = await self.once()
+                patience = await self.turn(patience)
         finally:
             await self.decider.close()
 
+    async def turn(self, patience: float) -> float:
+        """Wait for so many seconds at most, make a pass if one is due; how long to wait next."""
+        causes = await self.marks.wait(patience)
+        left = self._left()
+        if not causes and left > 0:
+            return left
+        log.debug("pass: %d causes, %s", len(causes), [*causes][:NAMED])
+        return await self.once()
+
     async def once(self) -> float:
         """One pass; in how many seconds the next is due at the latest."""
-        started = time.monotonic()
+        started = self.clock()
         is_leading = self.leader.is_leader
         try:
             made = await self._decided(is_leading=is_leading)
@@ -92,11 +110,26 @@ class Passes:
             return SPACING * 25
         self.defects.end_pass()
         self.figures.passes.labels("acted" if is_leading else "followed").inc()
-        self.figures.pass_seconds.observe(time.monotonic() - started)
+        self.figures.pass_seconds.observe(self.clock() - started)
         self.probes.passed()
         rest = 0.0 if self._unsaid else None
         wakes = (made.wake_after, again, rest, self.settings.full_pass_seconds)
-        return max(SPACING, min(wake for wake in wakes if wake is not None))
+        self._note_due(min(wake for wake in wakes if wake is not None), made.wake_unless_heard)
+        return max(SPACING, self._left())
+
+    def _note_due(self, wake: float, unless_heard: float | None) -> None:
+        now = self.clock()
+        self._due_at = now + wake
+        self._due_unless_heard = math.inf if unless_heard is None else now + unless_heard
+
+    def _left(self) -> float:
+        """Return the seconds until a pass is due although nothing is dirty.
+
+        An agent that reports in time grows silent for us only when the hub does: its answers make
+        no pass, and put that off.
+        """
+        silent_at = self._due_unless_heard + self.decider.heard_later()
+        return min(self._due_at, silent_at) - self.clock()
 
     async def _decided(self, *, is_leading: bool) -> delta.PlanDelta:
         """Decide; twice when a right would move, on evidence of this very moment."""
@@ -110,7 +143,7 @@ class Passes:
 
     def _with_the_rest(self, made: delta.PlanDelta, *, is_leading: bool) -> delta.PlanDelta:
         """Return what a fold made, with everything else where that is due."""
-        now = time.monotonic()
+        now = self.clock()
         if not is_leading:
             self._whole_at = None
             self._unsaid.clear()

@@ -1,14 +1,17 @@
-"""Whether an agent's report says anything that the one before it did not.
+"""What of an agent's report is a fact, and whether one says any that the one before did not.
 
 The hub asks it of every report: what is no news is not sent on. The operator asks it of what it is
-sent: what is urgent makes a pass at once, and figures alone make none.
+sent: what is urgent makes a pass at once, and figures alone make none. The planner's kept world
+asks whether two reports decide the same (`decided_by`).
 
 Clocks and counters move in every report. Those of them by which something is decided (how long a
 peer or a replica has been silent, how long an agent has been up) are news each time they have grown
-by a share, so that a threshold is seen soon after it is passed, and never before.
+by a share, so that a threshold is seen soon after it is passed, and never before. What has arrived
+is compared exactly: the report that brought it may have had other news.
 """
 
 from collections.abc import Hashable
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
@@ -34,6 +37,23 @@ class ReportNews(IntEnum):
     """Something that conditions, placement or authority follow from."""
     URGENT = 3
     """Something that others wait for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFacts:
+    """The facts of one report: two reports with the same ones decide the same."""
+
+    words: Hashable
+    """What policies show: problems, and why modes are lowered."""
+    others: Hashable
+
+
+def decided_by(facts: report.Report) -> ReportFacts:
+    """Return what a report decides: all that is news but figures, and its silences exactly."""
+    return ReportFacts(
+        words=(facts.problems, facts.capped_by),
+        others=(_urgent(facts), _facts(facts), _silences(facts)),
+    )
 
 
 def compare(before: report.Report | None, after: report.Report) -> ReportNews:
@@ -91,6 +111,15 @@ def _facts(facts: report.Report) -> Hashable:
         (journal.journal, journal.full, journal.broken_at, journal.broken_reason)
         if journal is not None
         else None,
+    )
+
+
+def _silences(facts: report.Report) -> Hashable:
+    """Return what grows with time alone; only as far as anything is decided by it."""
+    return (
+        min(facts.uptime_seconds, SETTLED_SECONDS),
+        tuple(None if _is_heard(peer) else peer.age_seconds for peer in facts.peers),
+        tuple(line.bad_for_seconds for line in facts.endpoints),
     )
 
 

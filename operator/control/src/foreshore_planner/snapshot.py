@@ -259,15 +259,24 @@ class FleetIndex:
     """Pods of the hub, in the same order."""
 
 
-def fleet_index(fleet: report.Fleet | None, parts: Iterable[ProductPod]) -> FleetIndex:
-    """Look up evidence and pods of the product by what they are about."""
+def fleet_index(
+    fleet: report.Fleet | None,
+    parts: Iterable[ProductPod],
+    renewals: Mapping[Key, tuple[report.LastRenewal, ...]] | None = None,
+) -> FleetIndex:
+    """Look up evidence and pods of the product by what they are about.
+
+    `renewals` is what was looked up of the same ones before.
+    """
     pods = sorted(parts, key=lambda part: (part.namespace, part.name))
     problems = fleet.problems if fleet is not None else ()
     return FleetIndex(
         renewals=grouped(
             fleet.renewals if fleet is not None else (),
             lambda renewal: (renewal.namespace, renewal.device),
-        ),
+        )
+        if renewals is None
+        else renewals,
         given_back=grouped(
             fleet.given_back if fleet is not None else (),
             lambda given: (given.namespace, given.device),

@@ -81,6 +81,10 @@ class PlanDelta:
     """Objects whose status may have changed: ask the world for each when it is to be written."""
     defects: tuple[containment.Defect, ...] = ()
     wake_after: float | None = None
+    """Seconds until time alone changes something."""
+    wake_unless_heard: float | None = None
+    """The same of agents that report in time, for which every further answer of the hub puts it
+    off by as much as it came later: it is due when the hub falls silent."""
 
 
 def joined(first: PlanDelta, second: PlanDelta) -> PlanDelta:

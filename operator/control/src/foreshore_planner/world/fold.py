@@ -112,7 +112,7 @@ def fold(world: KeptWorld, change: delta.Delta) -> delta.PlanDelta:
     undrained = _leave(world, asked)
     _note_defects(world, rebound)
     world.decided = (world.seen.present(), world.outcome())
-    due = world.seen.queue.next()
+    due, unless_heard = world.seen.queue.next(), world.seen.hearing.fresh_until
     return delta.PlanDelta(
         placements={key: plan.new for key, plan in replanned.plans.items()},
         grants=_grants(world),
@@ -125,8 +125,13 @@ def fold(world: KeptWorld, change: delta.Delta) -> delta.PlanDelta:
             *undrained,
             *(world.defects[subject] for subject in sorted(world.defects)),
         ),
-        wake_after=max(0.0, due - change.monotonic) if due is not None else None,
+        wake_after=_left(due, change.monotonic),
+        wake_unless_heard=_left(unless_heard, change.monotonic),
     )
+
+
+def _left(moment: float | None, now: float) -> float | None:
+    return None if moment is None else max(0.0, moment - now)
 
 
 def whole(world: KeptWorld, made: delta.PlanDelta) -> delta.PlanDelta:

@@ -1,18 +1,23 @@
 """What the hub says, kept between passes: who is heard, and what is other than it was.
 
 A report that says the same as the one before is no change, nor is one that is a little older: only
-what crosses a limit of age is. Called by `seen`.
+what crosses a limit of age is. An agent that reports in time crosses one when the hub falls silent,
+and not before: each answer of it puts that off for all of them. Called by `seen`.
 """
 
 from collections.abc import Iterable, Mapping
 
-from foreshore_api.wire import report
-from foreshore_planner import health, named, snapshot
-from foreshore_planner.world import deadlines, facts
+from foreshore_api.wire import evidence, report
+from foreshore_planner import health, named, news, snapshot
+from foreshore_planner.world import deadlines
 from foreshore_planner.world.changes import Changes
 
 SLACK = 0.5
 """Seconds by which a renewal may seem to have become older than time passed: it was rounded."""
+
+Stamp = tuple[int, str, float]
+"""Of a right: its epoch, its holder, and how long before the evidence came it was renewed, as a
+number below zero."""
 
 
 class Hearing:
@@ -21,13 +26,18 @@ class Hearing:
     def __init__(self, queue: deadlines.Deadlines) -> None:
         self.fleet: report.Fleet | None = None
         self.index = snapshot.fleet_index(None, ())
+        self.fresh_until: float | None = None
+        """When the first agent that reports in time crosses a limit, unless the hub says that it
+        still does; None where none ever will."""
         self._at = 0.0
         self._queue = queue
         self._agents: dict[str, report.AgentEvidence] = {}
-        self._facts: dict[str, facts.ReportFacts] = {}
+        self._facts: dict[str, news.ReportFacts] = {}
         self._levels: dict[str, int] = {}
-        self._renewed: dict[named.Key, tuple[tuple[int, str, float], ...]] = {}
+        self._renewed: dict[named.Key, tuple[Stamp, ...]] = {}
         self._was_young = False
+        self._indexed: tuple[report.LastRenewal, ...] = ()
+        """Renewals that `index` was made of."""
 
     def age(self, now: float) -> float:
         """Return the seconds since the evidence was received."""
@@ -47,7 +57,7 @@ class Hearing:
 
     def receive(self, fleet: report.Fleet | None, age: float, now: float, changes: Changes) -> None:
         """Take new evidence, and note what it changes."""
-        before = self.fleet
+        before, before_at = self.fleet, self._at
         self.fleet, self._at = fleet, now - age
         changes.hub |= (before is None) != (fleet is None)
         agents = {agent.node: agent for agent in fleet.agents} if fleet is not None else {}
@@ -57,16 +67,31 @@ class Hearing:
             self._compare(node, agent, changes)
         self._agents = agents
         self._note_problems(before, changes)
-        self._note_rights(changes)
-        for node in agents:
-            self.look(node, now, changes)
+        self._note_rights(before, before_at, changes)
+        self.look_at_all(now, changes)
         self.look_at_hub(now, changes)
 
+    def look_at_all(self, now: float, changes: Changes) -> None:
+        """Look at every agent; those that report in time share one moment."""
+        in_time: list[float] = []
+        for node, agent in self._agents.items():
+            at = self._judge(node, agent, now, changes)
+            if agent.age_seconds > evidence.LATE_SECONDS:
+                self._queue.put(("agent", node), at)
+            elif at is not None:
+                in_time.append(at)
+        self.fresh_until = min(in_time, default=None)
+
     def look(self, node: str, now: float, changes: Changes) -> None:
-        """Note whether an agent is fresh, stands or is silent by now, and when that changes."""
+        """Look at an agent that is late, now that time alone has changed something of it."""
         agent = self._agents.get(node)
-        if agent is None or self.fleet is None:
-            return
+        if agent is not None and agent.age_seconds > evidence.LATE_SECONDS:
+            self._queue.put(("agent", node), self._judge(node, agent, now, changes))
+
+    def _judge(
+        self, node: str, agent: report.AgentEvidence, now: float, changes: Changes
+    ) -> float | None:
+        """Note whether an agent is fresh, stands or is silent by now; when that changes."""
         age = agent.age_seconds + self.age(now)
         level = (age <= health.BEAT_FRESH) + (age <= health.AGENT_SILENT)
         last = self._levels.get(node, 0)
@@ -76,7 +101,7 @@ class Hearing:
         if (level > 0) != (last > 0):
             changes.words.add(node)
         wait = deadlines.crossing(age, deadlines.AGENT)
-        self._queue.put(("agent", node), now + wait if wait is not None else None)
+        return now + wait if wait is not None else None
 
     def look_at_hub(self, now: float, changes: Changes) -> None:
         """Note whether the hub has been up for long enough to know who is silent."""
@@ -90,8 +115,11 @@ class Hearing:
         self._queue.put(("hub",), now + wait if wait is not None else None)
 
     def reindex(self, parts: Mapping[named.Key, snapshot.ProductPod]) -> None:
-        """Look up evidence and pods anew."""
-        self.index = snapshot.fleet_index(self.fleet, parts.values())
+        """Look up evidence and pods anew; renewals that only go on are where they were."""
+        renewals = self.fleet.renewals if self.fleet is not None else ()
+        known = self.index.renewals if renewals is self._indexed else None
+        self.index = snapshot.fleet_index(self.fleet, parts.values(), known)
+        self._indexed = renewals
 
     def _forget(self, node: str, changes: Changes) -> None:
         self._facts.pop(node, None)
@@ -104,7 +132,7 @@ class Hearing:
         last = self._agents.get(node)
         if last is not None and last.report is agent.report:
             return
-        now, before = facts.of(agent), self._facts.get(node)
+        now, before = news.decided_by(agent.report), self._facts.get(node)
         self._facts[node] = now
         if before != now:
             changes.agents.add(node)
@@ -119,29 +147,39 @@ class Hearing:
         if old != new:
             changes.problems |= {problem.name for problem in (*old, *new)}
 
-    def _note_rights(self, changes: Changes) -> None:
+    def _note_rights(self, before: report.Fleet | None, before_at: float, changes: Changes) -> None:
         """Note devices whose renewals stopped, started, or are of another epoch."""
-        lines: dict[named.Key, list[tuple[int, str, float]]] = {}
         fleet = self.fleet
+        if (
+            before is not None
+            and fleet is not None
+            and fleet.renewals is before.renewals
+            and not (fleet.given_back or before.given_back)
+            and self._at >= before_at - SLACK
+        ):
+            return  # all of them go on, however many there are
+        lines: dict[named.Key, list[Stamp]] = {}
         for renewal in fleet.renewals if fleet is not None else ():
-            stamp = (renewal.epoch, renewal.holder, self._at - renewal.age_seconds)
+            stamp = (renewal.epoch, renewal.holder, -renewal.age_seconds)
             lines.setdefault((renewal.namespace, renewal.device), []).append(stamp)
         for given in fleet.given_back if fleet is not None else ():
-            stamp = (given.epoch, f"{given.holder} gave it back", self._at - given.age_seconds)
+            stamp = (given.epoch, f"{given.holder} gave it back", -given.age_seconds)
             lines.setdefault((given.namespace, given.device), []).append(stamp)
         renewed = {key: tuple(sorted(stamps)) for key, stamps in lines.items()}
+        later = self._at - before_at
         for key in renewed.keys() | self._renewed.keys():
-            if not _goes_on(self._renewed.get(key, ()), renewed.get(key, ())):
+            if not _goes_on(self._renewed.get(key, ()), renewed.get(key, ()), later):
                 changes.rights.add(key)
         self._renewed = renewed
 
 
-def _goes_on(
-    before: tuple[tuple[int, str, float], ...], after: tuple[tuple[int, str, float], ...]
-) -> bool:
-    """Whether a device is renewed as it was: the same epochs and holders, none of them earlier."""
+def _goes_on(before: tuple[Stamp, ...], after: tuple[Stamp, ...], later: float) -> bool:
+    """Whether a device is renewed as it was: the same epochs and holders, none of them earlier.
+
+    `later` is by how many seconds the second evidence came later than the first.
+    """
     return len(before) == len(after) and all(
-        old[:2] == new[:2] and new[2] >= old[2] - SLACK
+        old[:2] == new[:2] and new[2] + later >= old[2] - SLACK
         for old, new in zip(before, after, strict=True)
     )
 

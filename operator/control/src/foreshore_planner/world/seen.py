@@ -285,6 +285,9 @@ class KeptView:
 
     def _age(self, changes: Changes) -> None:
         """Make true the age of everything that crossed a limit."""
+        fresh_until = self.hearing.fresh_until
+        if fresh_until is not None and fresh_until <= self.monotonic:
+            self.hearing.look_at_all(self.monotonic, changes)
         for key in self.queue.due(self.monotonic):
             match key:
                 case ("node", str(name)):

@@ -1,0 +1,108 @@
+"""When the next pass is due: an answer of the hub without news makes none."""
+
+import asyncio
+import contextlib
+from typing import Any, cast
+
+import pytest
+
+from foreshore_operator import passes
+from foreshore_planner.world import delta
+
+pytestmark = pytest.mark.looptime
+
+UNLESS_HEARD = 2.5
+"""Seconds after a pass until agents count as silent, if the hub says nothing more."""
+
+
+class FakeDecider:
+    """Nothing is ever to be done; the hub answers for so many seconds after the first pass."""
+
+    is_begun_anew = False
+
+    def __init__(self, answers_for: float) -> None:
+        self.answers_for, self.made_at = answers_for, list[float]()
+
+    async def decide(self) -> delta.PlanDelta:
+        self.made_at.append(clock())
+        return delta.PlanDelta({}, (), (), (), frozenset(), wake_unless_heard=UNLESS_HEARD)
+
+    def heard_later(self) -> float:
+        if not self.made_at:
+            return 0.0
+        last = min(clock(), self.made_at[0] + self.answers_for)
+        return max(0.0, last - self.made_at[-1])
+
+    async def close(self) -> None:
+        """Nothing is compared."""
+
+
+class Quiet:
+    """Whatever else a pass asks or tells."""
+
+    is_leader = False
+    full_pass_seconds, whole_pass_seconds = 30.0, 300.0
+    hub = None
+
+    def __getattr__(self, _: str) -> Any:
+        return self
+
+    def __call__(self, *_: Any) -> Any:
+        return self
+
+
+class Unmarked:
+    """Nothing is ever dirty."""
+
+    async def wait(self, patience: float) -> frozenset[Any]:
+        await asyncio.sleep(patience)
+        return frozenset()
+
+
+def clock() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def loop_of(decider: FakeDecider) -> passes.Passes:
+    quiet = cast(Any, Quiet())
+    return passes.Passes(
+        settings=quiet,
+        store=quiet,
+        hub=None,
+        leader=quiet,
+        act=quiet,
+        marks=cast(Any, Unmarked()),
+        figures=quiet,
+        probes=quiet,
+        compilations=quiet,
+        defects=quiet,
+        decider=cast(Any, decider),
+        clock=clock,
+    )
+
+
+async def passed(loop: passes.Passes, seconds: float) -> None:
+    """Pass after pass, for so many seconds of virtual time."""
+
+    async def pass_after_pass() -> None:
+        patience = 0.0
+        while True:
+            patience = await loop.turn(patience)
+
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await pass_after_pass()
+
+
+async def test_a_hub_that_answers_without_news_makes_no_pass() -> None:
+    """There was a pass every three seconds in a fleet in which nothing happened."""
+    decider = FakeDecider(answers_for=600.0)
+    await passed(loop_of(decider), 300.0)
+    assert len(decider.made_at) == pytest.approx(10, abs=1), "the level trigger alone"
+
+
+async def test_a_hub_that_falls_silent_makes_a_pass_as_soon_as_that_means_something() -> None:
+    decider = FakeDecider(answers_for=20.0)
+    await passed(loop_of(decider), 24.0)
+    began, second = decider.made_at[:2]
+    assert second - began == pytest.approx(20.0 + UNLESS_HEARD, abs=passes.SPACING)
