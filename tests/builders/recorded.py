@@ -85,6 +85,24 @@ class Server:
         found: Json = answer
         return found
 
+    def one_of(self, api_version: str, plural: str, key: tuple[str, str]) -> Json:
+        namespace, name = key
+        for document in self.objects:
+            metadata = document["metadata"]
+            if (document["kind"], metadata["namespace"], metadata["name"]) == (
+                KINDS[plural],
+                namespace,
+                name,
+            ):
+                return document
+        raise errors.NoSuchObjectError(f"{name} not found")
+
+    def annotate(
+        self, api_version: str, plural: str, key: tuple[str, str], annotations: Mapping[str, str]
+    ) -> None:
+        document = self.one_of(api_version, plural, key)
+        document["metadata"].setdefault("annotations", {}).update(annotations)
+
     def get(self, api_version: str, plural: str, name: str) -> Json:
         (found,) = self.list(api_version, plural, {"fieldSelector": f"metadata.name={name}"})
         return found

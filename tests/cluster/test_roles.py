@@ -18,13 +18,16 @@ ClusterRole foreshore-admin: create,delete,deletecollection,patch,update foresho
 ClusterRole foreshore-admin: create,delete,deletecollection,patch,update foreshore.dev/decisionpolicies,deviceprofiles,devices,models,modelversions
 ClusterRole foreshore-admin: get,list records.foreshore.dev/decisions
 ClusterRole foreshore-admin: get,list,watch foreshore.dev/clusters,decisionpolicies,deviceprofiles,devices,inferenceplacements,models,modelversions,sites
+ClusterRole foreshore-admin: patch foreshore.dev/inferenceplacements
 ClusterRole foreshore-editor: create,delete,deletecollection,patch,update foreshore.dev/decisionpolicies,deviceprofiles,devices,models,modelversions
 ClusterRole foreshore-editor: get,list records.foreshore.dev/decisions
 ClusterRole foreshore-editor: get,list,watch foreshore.dev/clusters,decisionpolicies,deviceprofiles,devices,inferenceplacements,models,modelversions,sites
+ClusterRole foreshore-editor: patch foreshore.dev/inferenceplacements
 ClusterRole foreshore-hub: create authentication.k8s.io/tokenreviews
 ClusterRole foreshore-hub: get,list,watch /nodes
 ClusterRole foreshore-hub: get,list,watch foreshore.dev/decisionpolicies,deviceprofiles,devices,inferenceplacements,models,modelversions,sites
 ClusterRole foreshore-operator: create /configmaps
+ClusterRole foreshore-operator: create policy/poddisruptionbudgets
 ClusterRole foreshore-operator: create,delete,get,list,watch /pods
 ClusterRole foreshore-operator: create,delete,get,patch foreshore.dev/inferenceplacements
 ClusterRole foreshore-operator: create,patch events.k8s.io/events

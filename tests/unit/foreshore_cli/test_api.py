@@ -45,6 +45,7 @@ class Client:
     asked: list[str] = field(default_factory=list)
     headers: list[Mapping[str, str]] = field(default_factory=list)
     timeouts: list[tuple[float, float | None]] = field(default_factory=list)
+    written: list[tuple[str, Any]] = field(default_factory=list)
 
     @property
     def configuration(self) -> Any:
@@ -59,8 +60,12 @@ class Client:
     def param_serialize(self, method: str, path: str, **more: Any) -> tuple[Any, ...]:
         return method, self.host + path, more["header_params"], None, []
 
-    def request(self, method: str, url: str, *, headers: Any, _request_timeout: Any) -> Response:
-        assert method == "GET"
+    def request(
+        self, method: str, url: str, *, headers: Any, _request_timeout: Any, body: Any = None
+    ) -> Response:
+        assert method == ("GET" if body is None else "PATCH")
+        if body is not None:
+            self.written.append((headers["Content-Type"], body))
         assert all(limit is None or limit > 0 for limit in _request_timeout)
         self.timeouts.append(_request_timeout)
         self.asked.append(url.removeprefix(self.host))
@@ -75,6 +80,20 @@ class Client:
 def server(*answers: Any, namespace: str = "hq") -> tuple[api.Server, Client]:
     client = Client(list(answers))
     return api.Server(client, namespace, 10.0), client
+
+
+def test_an_annotation_is_merged_and_nothing_else_of_the_object_is_written() -> None:
+    asked, client = server((200, {}))
+    asked.annotate(meta.API_VERSION, "inferenceplacements", ("hq", "p.hq"), {"a/b": "c"})
+    assert client.asked == [f"/apis/{meta.API_VERSION}/namespaces/hq/inferenceplacements/p.hq"]
+    patch = {"metadata": {"annotations": {"a/b": "c"}}}
+    assert client.written == [("application/merge-patch+json", patch)]
+
+
+def test_who_may_not_write_is_told() -> None:
+    asked, _ = server((403, {"message": "p.hq is forbidden: user cannot patch"}))
+    with pytest.raises(errors.ForbiddenError, match="cannot patch"):
+        asked.annotate(meta.API_VERSION, "inferenceplacements", ("hq", "p.hq"), {"a/b": "c"})
 
 
 def page(*names: str, following: str = "") -> tuple[int, Any]:

@@ -26,6 +26,7 @@ class FakeKube:
     def __init__(self) -> None:
         self.failures: dict[str, Exception] = {}
         self.made: list[str] = []
+        self.documents: list[api.Json] = []
         self.statuses: list[str] = []
         self.documents: list[api.Json] = []
         self.on_write: Callable[[], None] = lambda: None
@@ -43,6 +44,7 @@ class FakeKube:
         if kind.kind in self.failures:
             raise self.failures[kind.kind]
         self.made.append(kind.kind)
+        self.documents.append(document)
         return {"metadata": {**document["metadata"], "uid": "uid"}}
 
 
@@ -183,7 +185,32 @@ async def test_what_a_pod_reads_is_remembered_by_the_pods_name(
     rig.kube.failures["ConfigMap"] = api.RejectedError(403, "exceeded quota: maps")
     await rig.carry_out()
     assert "exceeded quota: maps" in rig.act.refusals[pod]
-    assert rig.kube.made == ["Pod"]
+    assert "Pod" in rig.kube.made
+    assert "ConfigMap" not in rig.kube.made
+
+
+async def test_evictions_of_a_policys_pods_are_made_to_wait_once(rig: Rig) -> None:
+    await rig.carry_out()
+    (budget,) = (one for one in rig.kube.documents if "minAvailable" in one.get("spec", {}))
+    (policy,) = rig.seen.policies
+    assert budget["metadata"]["name"] == "ventilate-replicas"
+    assert budget["metadata"]["ownerReferences"][0]["uid"] == policy.metadata.uid
+    assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+    wanted = budget["spec"]["selector"]["matchLabels"]
+    (pod,) = (one for one in rig.kube.documents if "containers" in one.get("spec", {}))
+    assert wanted.items() <= pod["metadata"]["labels"].items(), "it selects the pods"
+    await rig.carry_out()
+    assert rig.kube.made.count("PodDisruptionBudget") == 1
+
+
+async def test_a_pod_runs_where_nothing_makes_evictions_wait(rig: Rig) -> None:
+    rig.kube.failures["PodDisruptionBudget"] = api.RejectedError(403, "forbidden")
+    await rig.carry_out()
+    assert rig.kube.made == ["Pod", "ConfigMap"]
+    assert rig.act.refusals == {}
+    del rig.kube.failures["PodDisruptionBudget"]
+    await rig.carry_out()
+    assert "PodDisruptionBudget" in rig.kube.made, "with the next pod it is tried again"
 
 
 async def test_a_pod_that_is_let_in_is_forgotten(rig: Rig, pod: tuple[str, str]) -> None:

@@ -380,6 +380,13 @@ class ConditionReason(ReasonEnum):
         "One replica only: its loss is a gap until its replacement serves.",
         "two replicas",
     )
+    CANNOT_LEAVE = (
+        "CannotLeave",
+        "A person wants a node empty, as by a cordon, and no other node can take a replica that"
+        " serves there; a drain waits for it.",
+        "free room on another node, or delete the pod that the message names: nothing serves in its"
+        " place then until there is room",
+    )
     SITE_SILENT = (
         "SiteSilent",
         "More than half of the site's nodes are silent; nothing moves until evidence returns.",

@@ -1,4 +1,6 @@
-"""The API server as the verbs read it: bounded, within a time limit, never written to.
+"""The API server as the verbs read it: bounded and within a time limit.
+
+Nothing is ever written but annotations, by which a person says yes to what they read (`move`).
 
 The one module that imports the Kubernetes client, and only once a connection is opened: the import
 alone costs as much as the rest of a command. Of the client it uses what is hard (contexts, merged
@@ -31,6 +33,8 @@ MAXIMUM_BODY: Final = 64 << 20
 CONNECT_SECONDS: Final = 5.0
 ACCOUNT_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
+MERGE: Final = {"Content-Type": "application/merge-patch+json"}
+
 INSTALL: Final[Mapping[str, str]] = {
     meta.API_VERSION: "is the chart foreshore-crds installed?",
     RECORDS: "is the chart foreshore (the hub) installed?",
@@ -54,6 +58,18 @@ class Reads(Protocol):
 
     def find(self, path: str, api_version: str, query: Mapping[str, str] | None = None) -> Json:
         """What stands at a path of the API server, in whatever namespace."""
+
+    def one_of(self, api_version: str, plural: str, key: tuple[str, str]) -> Json:
+        """One object by (namespace, name), in whatever namespace."""
+
+
+class Writes(Reads, Protocol):
+    """What the verb that confirms something also asks."""
+
+    def annotate(
+        self, api_version: str, plural: str, key: tuple[str, str], annotations: Mapping[str, str]
+    ) -> None:
+        """Set annotations of one object, by (namespace, name), and leave the others alone."""
 
 
 class Server:
@@ -96,17 +112,30 @@ class Server:
         """One document by its path: an object, or the first page of a list. Raises CommandError."""
         return self._read(path, {"limit": str(CHUNK), **query} if query else {}, api_version)
 
+    def one_of(self, api_version: str, plural: str, key: tuple[str, str]) -> Json:
+        """One object by (namespace, name). Raises CommandError."""
+        return self._read(_object(api_version, plural, key), {}, api_version)
+
+    def annotate(
+        self, api_version: str, plural: str, key: tuple[str, str], annotations: Mapping[str, str]
+    ) -> None:
+        """Set annotations of one object. Raises CommandError."""
+        patch = {"metadata": {"annotations": dict(annotations)}}
+        self._ask(_object(api_version, plural, key), api_version, patch)
+
     def _path(self, api_version: str, plural: str) -> str:
         scope = f"/namespaces/{parse.quote(self.namespace, safe='')}" if self.namespace else ""
         return f"/apis/{api_version}{scope}/{plural}"
 
     def _read(self, path: str, query: Mapping[str, str], api_version: str) -> Json:
+        return self._ask(f"{path}?{parse.urlencode(query)}" if query else path, api_version)
+
+    def _ask(self, path: str, api_version: str, patch: Json | None = None) -> Json:
         import urllib3
         from kubernetes import client
 
-        written = f"{path}?{parse.urlencode(query)}" if query else path
         try:
-            status, body = self._exchange(written)
+            status, body = self._exchange(path, patch)
         except (urllib3.exceptions.HTTPError, client.ApiException, OSError, ValueError) as error:
             raise unreachable(self._client.configuration.host, error) from error
         try:
@@ -120,15 +149,15 @@ class Server:
             raise errors.CommandError("the API server's answer is no JSON object: is it a proxy's?")
         return document
 
-    def _exchange(self, path: str) -> tuple[int, bytes]:
-        """Send one GET; the status and the whole body, both within the time limit."""
+    def _exchange(self, path: str, patch: Json | None) -> tuple[int, bytes]:
+        """Send one GET or PATCH; the status and the whole body, both within the time limit."""
         longest = self._timeout
         deadline = math.inf if longest is None else time.monotonic() + longest
         connecting = CONNECT_SECONDS if longest is None else min(CONNECT_SECONDS, longest)
         method, url, headers, *_ = self._client.param_serialize(
-            "GET",
+            "GET" if patch is None else "PATCH",
             path,
-            header_params={"Accept": "application/json"},
+            header_params={"Accept": "application/json", **({} if patch is None else MERGE)},
             auth_settings=["BearerToken"],
         )
         answer = self._client.rest_client.request(
@@ -136,6 +165,7 @@ class Server:
             url,
             headers=headers,
             _request_timeout=(connecting, longest),
+            **({} if patch is None else {"body": patch}),
         )
         body = bytearray()
         try:
@@ -148,6 +178,11 @@ class Server:
         finally:
             answer.response.release_conn()
         return answer.status, bytes(body)
+
+
+def _object(api_version: str, plural: str, key: tuple[str, str]) -> str:
+    namespace, name = (parse.quote(part, safe="") for part in key)
+    return f"/apis/{api_version}/namespaces/{namespace}/{plural}/{name}"
 
 
 def connect(target: options.Target) -> Server:

@@ -26,7 +26,7 @@ class UsageError(CommandError):
 
 
 class ForbiddenError(CommandError):
-    """The user may not read this."""
+    """The user may not do this."""
 
 
 class NoSuchObjectError(CommandError):

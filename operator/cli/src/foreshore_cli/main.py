@@ -41,6 +41,11 @@ PLACEMENTS_EXAMPLES: Final = _examples(
     "kubectl foreshore placements ventilate-when-occupied -n hq -o wide",
     "kubectl foreshore placements -A --site hq -o yaml",
 )
+MOVE_EXAMPLES: Final = _examples(
+    "kubectl foreshore move -A",
+    "kubectl foreshore move ventilate-when-occupied --site hq -n hq",
+    "kubectl foreshore move ventilate-when-occupied.hq --slot r0 --yes -n hq",
+)
 WHY_EXAMPLES: Final = _examples(
     "kubectl foreshore why --device room-301 --last -n hq",
     "kubectl foreshore why --policy ventilate-when-occupied --verdict Denied -n hq",
@@ -64,8 +69,8 @@ def about(
     """See how a Foreshore fleet stands, where its inference runs, and why it decided as it did.
 
     Everything is read through the Kubernetes API server with your kubeconfig and your rights, and
-    nothing is ever written. Answers go to standard output, everything else to standard error.
-    NO_COLOR is heeded.
+    nothing is written but your word for a move (move). Answers go to standard output, everything
+    else to standard error. NO_COLOR is heeded.
     """
 
 
@@ -142,6 +147,44 @@ def placements(
         namespace, all_namespaces, context, kubeconfig, as_user, request_timeout
     )
     raise typer.Exit(verb.run(target, output, verb.Filter(policy, site, selector)))
+
+
+@application.command(short_help="Confirm a move that waits for a person.", epilog=MOVE_EXAMPLES)
+def move(
+    *,
+    policy: Annotated[
+        str | None,
+        typer.Argument(metavar="POLICY", help="Of this policy, or <policy>.<site>."),
+    ] = None,
+    site: Annotated[
+        str | None, typer.Option("--site", metavar="NAME", help="At this site.")
+    ] = None,
+    slot: Annotated[
+        str | None, typer.Option("--slot", metavar="SLOT", help="Of this replica, such as r0.")
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Confirm it without a question.")
+    ] = False,
+    namespace: options.Namespace = None,
+    all_namespaces: options.AllNamespaces = False,
+    output: options.OutputAs = options.OutputFormat.TABLE,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+    as_user: options.AsUser = None,
+    request_timeout: options.Timeout = "10s",
+) -> None:
+    """Show what the operator would move under failover Manual, and confirm one of it.
+
+    With nothing named, all that is proposed is listed. With a policy, the one proposal that fits is
+    shown with its cause, what it costs and what would be lost, and confirmed when you say yes. The
+    confirmation is of what you read: if another move is proposed meanwhile, it does nothing.
+    """
+    from foreshore_cli import move as verb
+
+    target = options.Target(
+        namespace, all_namespaces, context, kubeconfig, as_user, request_timeout
+    )
+    raise typer.Exit(verb.run(target, output, verb.Choice(policy, site, slot, yes)))
 
 
 @application.command(short_help="Explain one decision, from its record.", epilog=WHY_EXAMPLES)

@@ -1,6 +1,7 @@
 """`kubectl foreshore placements`: where each policy infers, what that takes of its budget, and why.
 
-look (policies, placements) ─► tree policy → site → replicas, budget, candidates, moves | documents
+look (policies, placements) ─► tree policy → site → replicas, budget, candidates,
+                                 proposals, moves | documents
 
 Everything shown is in the placement's status: the operator explains itself there, this draws it.
 """
@@ -168,6 +169,8 @@ def drawn(branch: Branch, *, is_wide: bool, on: str) -> rich.tree.Tree:
             _draw_budget(site, placement.status.budget)
         if placement.status.candidates is not None:
             _draw_candidates(site, placement.status.candidates)
+        if placement.status.proposals:
+            _draw_proposals(site, placement.status.proposals)
         if placement.status.moves:
             _draw_moves(site, placement.status.moves if is_wide else placement.status.moves[:MOVES])
     if not branch.placements:
@@ -382,6 +385,25 @@ def _draw_candidates(site: rich.tree.Tree, candidates: inferenceplacement.Candid
         branch.add(line)
 
 
+def _draw_proposals(
+    site: rich.tree.Tree, proposals: Sequence[inferenceplacement.ProposedMove]
+) -> None:
+    """What waits for a person, who confirms it with `kubectl foreshore move`."""
+    branch = site.add("waits for a person (kubectl foreshore move)")
+    arrow = "→" if terminal.speaks_unicode() else "->"
+    rows = [
+        [
+            terminal.text((proposal.slot, "bold")),
+            terminal.text(f"{proposal.from_} {arrow} {proposal.to}"),
+            terminal.text((proposal.since, "dim")),
+            terminal.text((proposal.cause, "bold"), f": {terminal.clean(proposal.evidence)}"),
+        ]
+        for proposal in proposals
+    ]
+    for line in terminal.aligned(rows):
+        branch.add(line)
+
+
 def _draw_moves(site: rich.tree.Tree, moves: Sequence[inferenceplacement.Move]) -> None:
     """What went where, newest first, with what was seen."""
     branch = site.add("last moves")
@@ -390,7 +412,11 @@ def _draw_moves(site: rich.tree.Tree, moves: Sequence[inferenceplacement.Move]) 
         [
             terminal.text((move.time, "dim")),
             terminal.text(f"{move.from_ or '(new)'} {arrow} {move.to}"),
-            terminal.text((move.cause, "bold"), f": {terminal.clean(move.evidence)}"),
+            terminal.text(
+                (move.cause, "bold"),
+                f": {terminal.clean(move.evidence)}",
+                (", confirmed by a person" if move.confirmed else "", "dim"),
+            ),
         ]
         for move in moves
     ]

@@ -39,6 +39,7 @@ PODS = ResourceKind("", "v1", "pods", "Pod")
 CONFIG_MAPS = ResourceKind("", "v1", "configmaps", "ConfigMap")
 NAMESPACES = ResourceKind("", "v1", "namespaces", "Namespace", namespaced=False)
 LEASES = ResourceKind("coordination.k8s.io", "v1", "leases", "Lease")
+DISRUPTION_BUDGETS = ResourceKind("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
 EVENTS = ResourceKind("events.k8s.io", "v1", "events", "Event")
 TOKEN_REVIEWS = ResourceKind(
     "authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False

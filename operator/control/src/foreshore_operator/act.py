@@ -80,6 +80,8 @@ class Act:
     """Placements that are not seen to be there with all their pods: each pass tries again."""
     _missing: set[Key] = dataclasses.field(default_factory=set)
     """Of these, what this pass did not see."""
+    _protected: set[str] = dataclasses.field(default_factory=set)
+    """Policies, by uid, whose pods no eviction takes before their successors serve."""
     _granted: set[status_queue.ObjectName] = dataclasses.field(default_factory=set)
     """Devices that this pass granted."""
 
@@ -111,6 +113,7 @@ class Act:
         """Forget what should be: another leads, and who leads next begins with everything."""
         self._plans.clear()
         self._open.clear()
+        self._protected.clear()
 
     def offer(self, rows: Iterable[status.Row]) -> None:
         """Queue statuses, but of Devices that were granted just now.
@@ -283,6 +286,7 @@ class Act:
                 return False
             self.figures.moves.labels("replica", reasons.PLACED).inc()
             log.info("pod %s/%s: created for node %s", intent.namespace, intent.name, intent.node)
+            await self._protect(policy)
             uid = str(creation.made["metadata"]["uid"])
         elif pod.inference is not None and pod.inference.phase is snapshot.PodPhase.PENDING:
             uid = pod.uid
@@ -296,6 +300,23 @@ class Act:
         )
         self._note_refusal(intent, creation)
         return False
+
+    async def _protect(self, policy: v1alpha1.DecisionPolicy) -> None:
+        """See to it that an eviction of a policy's pods waits until their successors serve.
+
+        Looked after when a pod is made, not in every pass. Where it cannot be written the pod runs
+        all the same: the writer logs and counts what the API server said.
+        """
+        uid = policy.metadata.uid or ""
+        if uid in self._protected:
+            return
+        creation = await self.writer.create(
+            kinds.DISRUPTION_BUDGETS,
+            manifests.disruption_budget(policy),
+            manager=statuses.PLACEMENT,
+        )
+        if creation.outcome in (apply.WriteResult.WRITTEN, apply.WriteResult.MOVED_ON):
+            self._protected.add(uid)
 
     def _note_refusal(self, intent: case.PodIntent, creation: apply.Creation) -> None:
         """Remember why a pod, or what it reads, is not let in, until it is.

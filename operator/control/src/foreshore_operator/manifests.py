@@ -1,4 +1,4 @@
-"""How the objects look that the operator owns: inference Pods, their `model.json`, placements.
+"""How the objects look that the operator owns: placements, inference Pods, and what is beside them.
 
 Pure: `act` writes what these render, `pods` reads the marks back. Pods pass the restricted Pod
 Security profile, know no API credential, and are pinned to their node by affinity rather than by
@@ -34,6 +34,8 @@ LABELS = {
     "app.kubernetes.io/part-of": "foreshore",
 }
 SELECTOR = f"app.kubernetes.io/name={NAME}"
+UNEVICTABLE = 10_000
+"""Replicas of one policy that an eviction must leave ready: more than there ever are."""
 MODEL_FOLDER = "/etc/foreshore/model"
 CA_FOLDER = "/etc/foreshore/ca"
 USER = 65532
@@ -139,6 +141,31 @@ def placement(plan: case.PlacementPlan, policy: v1alpha1.DecisionPolicy) -> Json
             "ownerReferences": [owner(policy)],
         },
         "spec": {"policyRef": {"name": plan.policy}, "site": plan.site},
+    }
+
+
+def disruption_budget(policy: v1alpha1.DecisionPolicy) -> Json:
+    """What makes an eviction of a ready replica wait, as `kubectl drain` does.
+
+    A drain cordons first, and that moves the replicas: each goes when its successor serves and
+    agents have turned to it. To allow as many evictions as there are replicas to spare would be
+    less: a successor that is ready is not yet one that agents know. What does not serve may be
+    evicted at any time. Always the same, so that it is created and never written again.
+    """
+    return {
+        "metadata": {
+            "namespace": policy.namespace,
+            "name": f"{policy.name}-replicas",
+            "labels": {**_managed(), meta.LABEL_POLICY: policy.name},
+            "ownerReferences": [owner(policy)],
+        },
+        "spec": {
+            "minAvailable": UNEVICTABLE,
+            "selector": {
+                "matchLabels": {"app.kubernetes.io/name": NAME, meta.LABEL_POLICY: policy.name}
+            },
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        },
     }
 
 

@@ -100,6 +100,9 @@ def _whether_placed(plan: case.PlacementPlan) -> Said:
         return (Type.PLACED, FALSE, Reason.REPLICA_LOST, f"{message}: {findings.summary}")
     if _is_left_to_agents(plan):
         return _placed_in_agents(plan)
+    if findings.cannot_leave is not None:
+        message = f"{findings.cannot_leave}: {findings.summary}"
+        return (Type.PLACED, FALSE, Reason.CANNOT_LEAVE, message)
     if findings.unplaced == 0:
         more = f"; {findings.delay.message}" if findings.delay is not None else ""
         return (Type.PLACED, TRUE, Reason.PLACED, f"every replica has a node{more}")

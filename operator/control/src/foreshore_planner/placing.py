@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from foreshore_api import v1alpha1
+from foreshore_api.reasons import placement as reasons
 from foreshore_planner import binding, health, latency, snapshot
 from foreshore_planner.placement import (
     assembly,
@@ -179,11 +180,29 @@ def planned(
     offers = asking.offers if is_fresh and asking.offers else turns.offers(stock, inputs)
     history = slots.moves(inputs, held, chosen, asking.causes, turn.confirmed)
     plan = assembly.assemble(inputs, layout, history, offers, turn.waiting)
-    findings = dataclasses.replace(plan.findings, delay=turn.delay, unheeded=turn.unheeded)
+    findings = dataclasses.replace(
+        plan.findings,
+        delay=turn.delay,
+        unheeded=turn.unheeded,
+        cannot_leave=_cannot_leave(turn, chosen),
+    )
     plan = dataclasses.replace(plan, findings=findings, proposals=turn.proposals)
     is_content = asking.is_content and not turn.moves_unforced
     is_near = creep.is_near(asking.case)  # any node may be what it waits for
     return dataclasses.replace(plan, is_settled=is_content and not is_near and _is_sound(plan))
+
+
+def _cannot_leave(
+    turn: turns.PermittedWants, chosen: Mapping[str, candidates.Candidate]
+) -> str | None:
+    """Say which replica stays on a node that a person wants empty: a drain waits for it."""
+    for slot, (cause, evidence) in sorted(turn.allowed.items()):
+        held = turn.wants.held[slot]
+        if slot in chosen or cause not in reasons.BY_PERSON or held.pod is None:
+            continue
+        stays = f"{slot} is to leave {held.node} ({cause}: {evidence}), and no other node has room"
+        return f"{stays}; a drain waits for it: free room, or delete pod {held.pod.name}"
+    return None
 
 
 def _afterwards(

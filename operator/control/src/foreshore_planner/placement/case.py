@@ -87,6 +87,8 @@ class Findings:
     """Why replicas refuse the version that is asked for, in words."""
     delay: Delay | None = None
     """Of a replica that would be better elsewhere."""
+    cannot_leave: str | None = None
+    """Which replica is to leave its node at a person's wish and cannot, in words."""
     unheeded: str | None = None
     """Why a person's confirmation of a move does nothing, in words."""
     shortfall: str = ""
