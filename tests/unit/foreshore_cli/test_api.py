@@ -13,7 +13,7 @@ import urllib3
 import yaml
 from kubernetes.client.exceptions import ApiException
 
-from foreshore_api import meta
+from foreshore_api import meta, v1alpha1
 from foreshore_cli import api, errors, options
 
 
@@ -45,6 +45,7 @@ class Client:
     asked: list[str] = field(default_factory=list)
     headers: list[Mapping[str, str]] = field(default_factory=list)
     timeouts: list[tuple[float, float | None]] = field(default_factory=list)
+    written: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def configuration(self) -> Any:
@@ -59,8 +60,11 @@ class Client:
     def param_serialize(self, method: str, path: str, **more: Any) -> tuple[Any, ...]:
         return method, self.host + path, more["header_params"], None, []
 
-    def request(self, method: str, url: str, *, headers: Any, _request_timeout: Any) -> Response:
-        assert method == "GET"
+    def request(
+        self, method: str, url: str, *, headers: Any, _request_timeout: Any, body: Any = None
+    ) -> Response:
+        assert (method == "PATCH") is (body is not None)
+        self.written += [(headers["Content-Type"], body)] if body is not None else []
         assert all(limit is None or limit > 0 for limit in _request_timeout)
         self.timeouts.append(_request_timeout)
         self.asked.append(url.removeprefix(self.host))
@@ -68,8 +72,8 @@ class Client:
         if isinstance(answer, Exception):
             raise answer
         status, document = answer
-        body = document if isinstance(document, bytes) else json.dumps(document).encode()
-        return Response(status, Raw(body))
+        content = document if isinstance(document, bytes) else json.dumps(document).encode()
+        return Response(status, Raw(content))
 
 
 def server(*answers: Any, namespace: str = "hq") -> tuple[api.Server, Client]:
@@ -377,3 +381,25 @@ def test_a_read_only_command_leaves_the_kubeconfig_as_it_is(kubeconfig: Path) ->
 def test_another_user_is_asked_for_by_header(kubeconfig: Path) -> None:
     opened = api.connect(options.Target(kubeconfig=kubeconfig, as_user="jane"))
     assert opened._client.default_headers["Impersonate-User"] == "jane"
+
+
+def site() -> v1alpha1.Site:
+    metadata = {"name": "hq", "namespace": "shop", "uid": "u1", "resourceVersion": "7"}
+    broker = {"host": "broker", "port": 1883, "transport": "Plain"}
+    return v1alpha1.Site.read({"metadata": metadata, "spec": {"broker": broker}})
+
+
+def test_an_annotation_is_written_only_where_the_object_is_as_it_was_read() -> None:
+    reader, client = server((200, {}))
+    reader.annotate(site(), {"a": "b"})
+    assert client.asked == ["/apis/foreshore.dev/v1alpha1/namespaces/shop/sites/hq"]
+    ((kind, body),) = client.written
+    assert kind == "application/merge-patch+json"
+    expected = {"annotations": {"a": "b"}, "uid": "u1", "resourceVersion": "7"}
+    assert json.loads(body) == {"metadata": expected}
+
+
+def test_an_object_that_has_changed_meanwhile_is_said_to_have() -> None:
+    reader, _ = server((409, {"message": "the object has been modified"}))
+    with pytest.raises(errors.CommandError, match="changed meanwhile, look again"):
+        reader.annotate(site(), {"a": "b"})

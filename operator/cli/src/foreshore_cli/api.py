@@ -1,4 +1,6 @@
-"""The API server as the verbs read it: bounded, within a time limit, never written to.
+"""The API server as the verbs read it: bounded, within a time limit.
+
+What they write is an annotation that a person has confirmed (`Server.annotate`), and nothing else.
 
 The one module that imports the Kubernetes client, and only once a connection is opened: the import
 alone costs as much as the rest of a command. Of the client it uses what is hard (contexts, merged
@@ -56,6 +58,13 @@ class Reads(Protocol):
         """What stands at a path of the API server, in whatever namespace."""
 
 
+class Writes(Reads, Protocol):
+    """What a verb asks that also writes."""
+
+    def annotate(self, resource: meta.Resource, annotations: Mapping[str, str]) -> None:
+        """Set annotations of an object that is as it was read."""
+
+
 class Server:
     """One API server, as one user, looking at one namespace or at all."""
 
@@ -92,6 +101,21 @@ class Server:
         path = f"{self._path(api_version, plural)}/{parse.quote(name, safe='')}"
         return self._read(path, {}, api_version)
 
+    def annotate(self, resource: meta.Resource, annotations: Mapping[str, str]) -> None:
+        """Set annotations of an object that is as it was read.
+
+        Raises:
+            CommandError: it may not be written, or is another by now.
+        """
+        place = f"/apis/{meta.API_VERSION}/namespaces/{parse.quote(resource.namespace, safe='')}"
+        path = f"{place}/{resource.plural}/{parse.quote(resource.name, safe='')}"
+        metadata = {
+            "annotations": dict(annotations),
+            "uid": resource.metadata.uid,
+            "resourceVersion": resource.metadata.resource_version,
+        }
+        self._ask("PATCH", path, meta.API_VERSION, {"metadata": metadata})
+
     def find(self, path: str, api_version: str, query: Mapping[str, str] | None = None) -> Json:
         """One document by its path: an object, or the first page of a list. Raises CommandError."""
         return self._read(path, {"limit": str(CHUNK), **query} if query else {}, api_version)
@@ -101,12 +125,15 @@ class Server:
         return f"/apis/{api_version}{scope}/{plural}"
 
     def _read(self, path: str, query: Mapping[str, str], api_version: str) -> Json:
+        written = f"{path}?{parse.urlencode(query)}" if query else path
+        return self._ask("GET", written, api_version)
+
+    def _ask(self, method: str, path: str, api_version: str, patch: Json | None = None) -> Json:
         import urllib3
         from kubernetes import client
 
-        written = f"{path}?{parse.urlencode(query)}" if query else path
         try:
-            status, body = self._exchange(written)
+            status, body = self._exchange(method, path, patch)
         except (urllib3.exceptions.HTTPError, client.ApiException, OSError, ValueError) as error:
             raise unreachable(self._client.configuration.host, error) from error
         try:
@@ -120,22 +147,25 @@ class Server:
             raise errors.CommandError("the API server's answer is no JSON object: is it a proxy's?")
         return document
 
-    def _exchange(self, path: str) -> tuple[int, bytes]:
-        """Send one GET; the status and the whole body, both within the time limit."""
+    def _exchange(self, method: str, path: str, patch: Json | None) -> tuple[int, bytes]:
+        """Send one question; the status and the whole body, both within the time limit."""
         longest = self._timeout
         deadline = math.inf if longest is None else time.monotonic() + longest
         connecting = CONNECT_SECONDS if longest is None else min(CONNECT_SECONDS, longest)
+        kind = {} if patch is None else {"Content-Type": "application/merge-patch+json"}
         method, url, headers, *_ = self._client.param_serialize(
-            "GET",
+            method,
             path,
-            header_params={"Accept": "application/json"},
+            header_params={"Accept": "application/json", **kind},
             auth_settings=["BearerToken"],
         )
+        written = {} if patch is None else {"body": json.dumps(patch)}
         answer = self._client.rest_client.request(
             method,
             url,
             headers=headers,
             _request_timeout=(connecting, longest),
+            **written,
         )
         body = bytearray()
         try:
@@ -257,6 +287,8 @@ def failure(status: int, refusal: Mapping[str, Any], api_version: str) -> errors
             return errors.ForbiddenError(message)
         case 404:
             return errors.NoSuchObjectError(message)
+        case 409:
+            return errors.CommandError(f"it has changed meanwhile, look again: {message}")
         case 429 | 502 | 503 | 504 if api_version == RECORDS:
             return errors.UnreachableError(f"the hub, which keeps decisions, is away: {message}")
         case _:
