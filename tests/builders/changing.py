@@ -229,6 +229,18 @@ def hub_restarts(seen: World, number: int, _: int) -> World:
     return dataclasses.replace(seen, fleet=fleet, fleet_age=0.0)
 
 
+def hub_forgets(seen: World, number: int, how: int) -> World:
+    """An agent is silent for long, or the hub knows nothing of it any more."""
+    agent = pick(seen.fleet.agents, number) if seen.fleet is not None else None
+    if agent is None or seen.fleet is None:
+        return seen
+    old = (agent.model_copy(update={"age_seconds": 90.0}),) if how % 2 else ()
+    others = [other for other in seen.fleet.agents if other is not agent]
+    agents = sorted((*others, *old), key=lambda other: other.node)
+    fleet = seen.fleet.model_copy(update={"agents": tuple(agents)})
+    return dataclasses.replace(seen, fleet=fleet)
+
+
 def hub_has_problems(seen: World, number: int, _: int) -> World:
     node = pick(seen.nodes, number)
     if seen.fleet is None or node is None:
@@ -530,6 +542,7 @@ CHANGES: tuple[Change, ...] = (
     heard,
     hub_away,
     hub_restarts,
+    hub_forgets,
     hub_has_problems,
     node_falls_silent,
     node_returns,

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from foreshore_api import v1alpha1
+from foreshore_api import meta, v1alpha1
 from foreshore_cli import errors
 
 Json = dict[str, Any]
@@ -97,10 +97,9 @@ class Server:
                 return document
         raise errors.NoSuchObjectError(f"{name} not found")
 
-    def annotate(
-        self, api_version: str, plural: str, key: tuple[str, str], annotations: Mapping[str, str]
-    ) -> None:
-        document = self.one_of(api_version, plural, key)
+    def annotate(self, resource: meta.Resource, annotations: Mapping[str, str]) -> None:
+        key = (resource.namespace, resource.name)
+        document = self.one_of(meta.API_VERSION, resource.plural, key)
         document["metadata"].setdefault("annotations", {}).update(annotations)
 
     def get(self, api_version: str, plural: str, name: str) -> Json:

@@ -156,6 +156,7 @@ def test_lists_are_keyed_as_the_contract_says() -> None:
         "spec.placement.clusterSelector.matchExpressions": ("key", "operator"),
         "status.replicas": ("slot",),
         "status.agents": ("node",),
+        "status.verdicts": ("node",),
         "status.budget.split": ("stage",),
         "status.candidates.rejected": ("reason",),
     }

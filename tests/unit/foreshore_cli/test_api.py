@@ -13,7 +13,7 @@ import urllib3
 import yaml
 from kubernetes.client.exceptions import ApiException
 
-from foreshore_api import meta
+from foreshore_api import meta, v1alpha1
 from foreshore_cli import api, errors, options
 
 
@@ -73,27 +73,13 @@ class Client:
         if isinstance(answer, Exception):
             raise answer
         status, document = answer
-        body = document if isinstance(document, bytes) else json.dumps(document).encode()
-        return Response(status, Raw(body))
+        content = document if isinstance(document, bytes) else json.dumps(document).encode()
+        return Response(status, Raw(content))
 
 
 def server(*answers: Any, namespace: str = "hq") -> tuple[api.Server, Client]:
     client = Client(list(answers))
     return api.Server(client, namespace, 10.0), client
-
-
-def test_an_annotation_is_merged_and_nothing_else_of_the_object_is_written() -> None:
-    asked, client = server((200, {}))
-    asked.annotate(meta.API_VERSION, "inferenceplacements", ("hq", "p.hq"), {"a/b": "c"})
-    assert client.asked == [f"/apis/{meta.API_VERSION}/namespaces/hq/inferenceplacements/p.hq"]
-    patch = {"metadata": {"annotations": {"a/b": "c"}}}
-    assert client.written == [("application/merge-patch+json", patch)]
-
-
-def test_who_may_not_write_is_told() -> None:
-    asked, _ = server((403, {"message": "p.hq is forbidden: user cannot patch"}))
-    with pytest.raises(errors.ForbiddenError, match="cannot patch"):
-        asked.annotate(meta.API_VERSION, "inferenceplacements", ("hq", "p.hq"), {"a/b": "c"})
 
 
 def page(*names: str, following: str = "") -> tuple[int, Any]:
@@ -396,3 +382,31 @@ def test_a_read_only_command_leaves_the_kubeconfig_as_it_is(kubeconfig: Path) ->
 def test_another_user_is_asked_for_by_header(kubeconfig: Path) -> None:
     opened = api.connect(options.Target(kubeconfig=kubeconfig, as_user="jane"))
     assert opened._client.default_headers["Impersonate-User"] == "jane"
+
+
+def site() -> v1alpha1.Site:
+    metadata = {"name": "hq", "namespace": "shop", "uid": "u1", "resourceVersion": "7"}
+    broker = {"host": "broker", "port": 1883, "transport": "Plain"}
+    return v1alpha1.Site.read({"metadata": metadata, "spec": {"broker": broker}})
+
+
+def test_an_annotation_is_written_only_where_the_object_is_as_it_was_read() -> None:
+    reader, client = server((200, {}))
+    reader.annotate(site(), {"a": "b"})
+    assert client.asked == ["/apis/foreshore.dev/v1alpha1/namespaces/shop/sites/hq"]
+    ((kind, body),) = client.written
+    assert kind == "application/merge-patch+json"
+    expected = {"annotations": {"a": "b"}, "uid": "u1", "resourceVersion": "7"}
+    assert body == {"metadata": expected}
+
+
+def test_who_may_not_write_is_told() -> None:
+    reader, _ = server((403, {"message": "hq is forbidden: user cannot patch"}))
+    with pytest.raises(errors.ForbiddenError, match="cannot patch"):
+        reader.annotate(site(), {"a": "b"})
+
+
+def test_an_object_that_has_changed_meanwhile_is_said_to_have() -> None:
+    reader, _ = server((409, {"message": "the object has been modified"}))
+    with pytest.raises(errors.CommandError, match="changed meanwhile, look again"):
+        reader.annotate(site(), {"a": "b"})

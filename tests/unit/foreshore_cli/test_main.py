@@ -51,6 +51,8 @@ def run(*args: str) -> subprocess.CompletedProcess[str]:
         ["status", "-h"],
         ["placements", "--help"],
         ["move", "--help"],
+        ["nodes", "--help"],
+        ["nodes", "--end-hold", "hq"],
         ["why", "--help"],
         ["lint", "--help"],
         ["lint"],
@@ -82,7 +84,7 @@ def test_kubectl_finds_the_program_by_its_name(name: str, module: ModuleType) ->
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ([""], {"status", "placements", "move", "why", "lint"}),
+        ([""], {"status", "placements", "move", "nodes", "why", "lint"}),
         (["st"], {"status"}),
         (["status", "--all"], {"--all-namespaces"}),
         (["status", "-n", "hq", "-o", "j"], {"json"}),
@@ -103,7 +105,7 @@ def test_tab_behind_kubectl_foreshore_proposes_words(words: list[str], expected:
     assert directive == ":4"
 
 
-@pytest.mark.parametrize("verb", ["status", "placements", "move", "why", "lint"])
+@pytest.mark.parametrize("verb", ["status", "placements", "move", "nodes", "why", "lint"])
 def test_every_example_of_the_help_is_a_command_that_is_understood(verb: str) -> None:
     text = run(verb, "--help").stdout
     known = set(re.findall(r"(?:^|\s)(--?[a-zA-Z-]+)", text.partition("Examples:")[0]))
@@ -118,7 +120,7 @@ def test_every_example_of_the_help_is_a_command_that_is_understood(verb: str) ->
 def test_help_names_every_verb_in_a_line_that_is_not_cut_off() -> None:
     listed = run("--help").stdout.partition("Commands:")[2]
     assert "..." not in listed
-    for verb in ("status", "placements", "move", "why", "lint"):
+    for verb in ("status", "placements", "move", "nodes", "why", "lint"):
         assert f"  {verb} " in listed
 
 
@@ -129,6 +131,9 @@ def test_help_names_every_verb_in_a_line_that_is_not_cut_off() -> None:
         (["why", "x", "--last"], "an ID names one decision"),
         (["why", "x", "--device", "y"], "an ID names one decision"),
         (["status", "-o", "xml"], "xml"),
+        (["nodes", "edge-1", "--end-hold", "hq"], "leave NODE and --site out"),
+        (["nodes", "--yes"], "--yes answers the question of --end-hold"),
+        (["nodes", "--end-hold", "hq"], "nobody can be asked here"),
         (["lint"], "--filename"),
         (["lint", "-f", "/nowhere.yaml"], "/nowhere.yaml cannot be read"),
     ],

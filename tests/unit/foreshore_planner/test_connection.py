@@ -88,8 +88,8 @@ def test_a_hub_out_of_reach_says_where_it_runs_and_what_still_works() -> None:
 def test_a_site_whose_reportingare_silent_says_what_their_pods_say() -> None:
     parts = (build.agent_pod("edge-1", reason="ImagePullBackOff"),)
     condition, message = site_says(build.world(fleet=agents(), parts=parts), "Connected")
-    assert condition == ("False", "AgentSilent")
-    assert "edge-1 (pod foreshore-agents/foreshore-agent-x7k2p: ImagePullBackOff)" in message
+    assert condition == ("False", "AgentMissing")
+    assert "edge-1 (pod foreshore-agents/foreshore-agent-x7k2p: ImagePullBackOff): mend" in message
     assert "edge-2 (no agent's pod there" in message
     assert "chart foreshore-agent" in message
 
@@ -98,9 +98,28 @@ def test_one_silent_agent_of_a_site_that_is_connected_is_said_too() -> None:
     seen = build.world(fleet=agents("edge-1", "edge-2"), parts=(build.agent_pod("edge-3"),))
     assert site_says(seen, "Connected")[0] == ("True", "AgentConnected")
     condition, message = site_says(seen, "Degraded")
-    assert condition == ("True", "AgentSilent")
-    assert "edge-3 (pod foreshore-agents/foreshore-agent-x7k2p)" in message
+    assert condition == ("True", "AgentMissing")
+    assert (
+        "never reported to this hub: edge-3 (pod foreshore-agents/foreshore-agent-x7k2p)" in message
+    )
     assert "edge-1" not in message
+
+
+def test_an_agent_that_has_reported_is_silent_and_one_that_never_did_is_missing() -> None:
+    old = build.agent("edge-2", age=600.0)
+    fleet = build.fleet([build.agent("edge-1"), old])
+    parts = (build.agent_pod("edge-3", reason="CrashLoopBackOff"),)
+    condition, message = site_says(build.world(fleet=fleet, parts=parts), "Degraded")
+    assert condition == ("True", "AgentSilent")
+    assert message.startswith("silent: edge-2 (no agent's pod there")
+    pod = "foreshore-agents/foreshore-agent-x7k2p: CrashLoopBackOff"
+    log = "kubectl logs --previous -n foreshore-agents foreshore-agent-x7k2p"
+    assert f"never reported to this hub: edge-3 (pod {pod}): {log}" in message
+
+
+def test_a_hub_that_has_just_started_says_of_no_agent_that_it_never_reported() -> None:
+    young = build.fleet([build.agent("edge-1")], uptime=3.0)
+    assert site_says(build.world(fleet=young), "Degraded") == (None, "")
 
 
 def test_a_site_that_is_well_is_not_degraded() -> None:

@@ -128,6 +128,13 @@ class ConditionReason(ReasonEnum):
         "An agent has not reported for longer than its period; the message names its node and pod.",
         "look at the agent's pod and the way from it to the hub",
     )
+    AGENT_MISSING = (
+        "AgentMissing",
+        "An agent has never reported to the hub, as far as that knows; the message names its node"
+        " and says what is seen of its pod.",
+        "what the message says of the pod; without one, a release of the chart foreshore-agent that"
+        " covers the node",
+    )
     DEVICE_ONLINE = (
         "DeviceOnline",
         "The holder hears the device.",

@@ -27,7 +27,8 @@ class JudgedNode(Document):
     """Healthy, Suspect, LinkCut, SiteCut, Unknown or NodeDead. Example: `NodeDead`."""
 
     evidence: Annotated[str, StringConstraints(max_length=EVIDENCE)] = ""
-    """What the verdict rests on. Example: `the node is not Ready, and its beats have stopped`."""
+    """What the verdict rests on. Absent: nothing is to be said.
+    Example: `the node is not Ready, and its beats have stopped`."""
 
     since: scalars.Timestamp
     """When it was judged so first. Example: `2026-03-01T10:00:00Z`."""

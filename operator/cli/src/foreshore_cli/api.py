@@ -1,6 +1,6 @@
-"""The API server as the verbs read it: bounded and within a time limit.
+"""The API server as the verbs read it: bounded, within a time limit.
 
-Nothing is ever written but annotations, by which a person says yes to what they read (`move`).
+What they write is an annotation that a person has confirmed (`Server.annotate`), and nothing else.
 
 The one module that imports the Kubernetes client, and only once a connection is opened: the import
 alone costs as much as the rest of a command. Of the client it uses what is hard (contexts, merged
@@ -33,8 +33,6 @@ MAXIMUM_BODY: Final = 64 << 20
 CONNECT_SECONDS: Final = 5.0
 ACCOUNT_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
-MERGE: Final = {"Content-Type": "application/merge-patch+json"}
-
 INSTALL: Final[Mapping[str, str]] = {
     meta.API_VERSION: "is the chart foreshore-crds installed?",
     RECORDS: "is the chart foreshore (the hub) installed?",
@@ -64,12 +62,10 @@ class Reads(Protocol):
 
 
 class Writes(Reads, Protocol):
-    """What the verb that confirms something also asks."""
+    """What a verb asks that also writes."""
 
-    def annotate(
-        self, api_version: str, plural: str, key: tuple[str, str], annotations: Mapping[str, str]
-    ) -> None:
-        """Set annotations of one object, by (namespace, name), and leave the others alone."""
+    def annotate(self, resource: meta.Resource, annotations: Mapping[str, str]) -> None:
+        """Set annotations of an object that is as it was read."""
 
 
 class Server:
@@ -108,34 +104,42 @@ class Server:
         path = f"{self._path(api_version, plural)}/{parse.quote(name, safe='')}"
         return self._read(path, {}, api_version)
 
+    def one_of(self, api_version: str, plural: str, key: tuple[str, str]) -> Json:
+        """One object by (namespace, name). Raises CommandError."""
+        return self._read(_path_of(api_version, plural, key), {}, api_version)
+
+    def annotate(self, resource: meta.Resource, annotations: Mapping[str, str]) -> None:
+        """Set annotations of an object that is as it was read.
+
+        Raises:
+            CommandError: it may not be written, or is another by now.
+        """
+        path = _path_of(meta.API_VERSION, resource.plural, (resource.namespace, resource.name))
+        metadata = {
+            "annotations": dict(annotations),
+            "uid": resource.metadata.uid,
+            "resourceVersion": resource.metadata.resource_version,
+        }
+        self._ask("PATCH", path, meta.API_VERSION, {"metadata": metadata})
+
     def find(self, path: str, api_version: str, query: Mapping[str, str] | None = None) -> Json:
         """One document by its path: an object, or the first page of a list. Raises CommandError."""
         return self._read(path, {"limit": str(CHUNK), **query} if query else {}, api_version)
-
-    def one_of(self, api_version: str, plural: str, key: tuple[str, str]) -> Json:
-        """One object by (namespace, name). Raises CommandError."""
-        return self._read(_object(api_version, plural, key), {}, api_version)
-
-    def annotate(
-        self, api_version: str, plural: str, key: tuple[str, str], annotations: Mapping[str, str]
-    ) -> None:
-        """Set annotations of one object. Raises CommandError."""
-        patch = {"metadata": {"annotations": dict(annotations)}}
-        self._ask(_object(api_version, plural, key), api_version, patch)
 
     def _path(self, api_version: str, plural: str) -> str:
         scope = f"/namespaces/{parse.quote(self.namespace, safe='')}" if self.namespace else ""
         return f"/apis/{api_version}{scope}/{plural}"
 
     def _read(self, path: str, query: Mapping[str, str], api_version: str) -> Json:
-        return self._ask(f"{path}?{parse.urlencode(query)}" if query else path, api_version)
+        written = f"{path}?{parse.urlencode(query)}" if query else path
+        return self._ask("GET", written, api_version)
 
-    def _ask(self, path: str, api_version: str, patch: Json | None = None) -> Json:
+    def _ask(self, method: str, path: str, api_version: str, patch: Json | None = None) -> Json:
         import urllib3
         from kubernetes import client
 
         try:
-            status, body = self._exchange(path, patch)
+            status, body = self._exchange(method, path, patch)
         except (urllib3.exceptions.HTTPError, client.ApiException, OSError, ValueError) as error:
             raise unreachable(self._client.configuration.host, error) from error
         try:
@@ -149,23 +153,25 @@ class Server:
             raise errors.CommandError("the API server's answer is no JSON object: is it a proxy's?")
         return document
 
-    def _exchange(self, path: str, patch: Json | None) -> tuple[int, bytes]:
-        """Send one GET or PATCH; the status and the whole body, both within the time limit."""
+    def _exchange(self, method: str, path: str, patch: Json | None) -> tuple[int, bytes]:
+        """Send one question; the status and the whole body, both within the time limit."""
         longest = self._timeout
         deadline = math.inf if longest is None else time.monotonic() + longest
         connecting = CONNECT_SECONDS if longest is None else min(CONNECT_SECONDS, longest)
+        kind = {} if patch is None else {"Content-Type": "application/merge-patch+json"}
         method, url, headers, *_ = self._client.param_serialize(
-            "GET" if patch is None else "PATCH",
+            method,
             path,
-            header_params={"Accept": "application/json", **({} if patch is None else MERGE)},
+            header_params={"Accept": "application/json", **kind},
             auth_settings=["BearerToken"],
         )
+        written = {} if patch is None else {"body": patch}
         answer = self._client.rest_client.request(
             method,
             url,
             headers=headers,
             _request_timeout=(connecting, longest),
-            **({} if patch is None else {"body": patch}),
+            **written,
         )
         body = bytearray()
         try:
@@ -180,7 +186,7 @@ class Server:
         return answer.status, bytes(body)
 
 
-def _object(api_version: str, plural: str, key: tuple[str, str]) -> str:
+def _path_of(api_version: str, plural: str, key: tuple[str, str]) -> str:
     namespace, name = (parse.quote(part, safe="") for part in key)
     return f"/apis/{api_version}/namespaces/{namespace}/{plural}/{name}"
 
@@ -292,6 +298,8 @@ def failure(status: int, refusal: Mapping[str, Any], api_version: str) -> errors
             return errors.ForbiddenError(message)
         case 404:
             return errors.NoSuchObjectError(message)
+        case 409:
+            return errors.CommandError(f"it has changed meanwhile, look again: {message}")
         case 429 | 502 | 503 | 504 if api_version == RECORDS:
             return errors.UnreachableError(f"the hub, which keeps decisions, is away: {message}")
         case _:

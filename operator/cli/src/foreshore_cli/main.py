@@ -7,6 +7,7 @@ text on purpose: rich's panels alone would take twice the time that the rest of 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Annotated, Final
 
 import typer
@@ -46,6 +47,12 @@ MOVE_EXAMPLES: Final = _examples(
     "kubectl foreshore move ventilate-when-occupied --site hq -n hq",
     "kubectl foreshore move ventilate-when-occupied.hq --slot r0 --yes -n hq",
 )
+NODES_EXAMPLES: Final = _examples(
+    "kubectl foreshore nodes -A",
+    "kubectl foreshore nodes --site hq -n hq -o wide",
+    "kubectl foreshore nodes edge-2 -n hq -o json",
+    "kubectl foreshore nodes -n hq --end-hold hq",
+)
 WHY_EXAMPLES: Final = _examples(
     "kubectl foreshore why --device room-301 --last -n hq",
     "kubectl foreshore why --policy ventilate-when-occupied --verdict Denied -n hq",
@@ -69,8 +76,8 @@ def about(
     """See how a Foreshore fleet stands, where its inference runs, and why it decided as it did.
 
     Everything is read through the Kubernetes API server with your kubeconfig and your rights, and
-    nothing is written but your word for a move (move). Answers go to standard output, everything
-    else to standard error. NO_COLOR is heeded.
+    nothing is written but what you are asked about first (move, nodes --end-hold). Answers go to
+    standard output, everything else to standard error. NO_COLOR is heeded.
     """
 
 
@@ -185,6 +192,66 @@ def move(
         namespace, all_namespaces, context, kubeconfig, as_user, request_timeout
     )
     raise typer.Exit(verb.run(target, output, verb.Choice(policy, site, slot, yes)))
+
+
+@application.command(
+    short_help="Show how each node is judged, and on what evidence.", epilog=NODES_EXAMPLES
+)
+def nodes(
+    *,
+    node: Annotated[str | None, typer.Argument(metavar="NODE", help="Only this node.")] = None,
+    site: Annotated[
+        str | None, typer.Option("--site", metavar="NAME", help="Only nodes of this site.")
+    ] = None,
+    end_hold: Annotated[
+        list[str] | None,
+        typer.Option("--end-hold", metavar="SITE", help="End the hold of this site; again."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="End it without a question.")] = False,
+    namespace: options.Namespace = None,
+    all_namespaces: options.AllNamespaces = False,
+    output: options.OutputAs = options.OutputFormat.TABLE,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+    as_user: options.AsUser = None,
+    request_timeout: options.Timeout = "10s",
+) -> None:
+    """Show how each node is judged, since when and on what evidence, and what is on it.
+
+    Nodes of the namespace's sites, with -A of all sites and of none. How often a node fell silent
+    within the hour (FLAPS) says whether it is in quarantine: nothing new goes there, what is there
+    stays.
+
+    A site is held while too little is heard of it, or while many sites are dark together: nothing
+    moves there. --end-hold ends that hold, and no later one: silent nodes are then judged as if the
+    site were not held. It takes the right to patch Sites (ClusterRole foreshore-admin).
+    """
+    target = options.Target(
+        namespace, all_namespaces, context, kubeconfig, as_user, request_timeout
+    )
+    if end_hold:
+        if node is not None or site is not None:
+            raise errors.UsageError("--end-hold names its sites: leave NODE and --site out")
+        confirm = _confirmed(is_sure=yes)
+        from foreshore_cli import holds
+
+        raise typer.Exit(holds.run(target, end_hold, confirm))
+    if yes:
+        raise errors.UsageError("--yes answers the question of --end-hold")
+    from foreshore_cli import nodes as verb
+
+    raise typer.Exit(verb.run(target, output, verb.Filter(node, site)))
+
+
+def _confirmed(*, is_sure: bool) -> Callable[[str], bool]:
+    """Ask a person, unless who gave the command is sure.
+
+    Raises:
+        UsageError: nobody is there to be asked.
+    """
+    if not is_sure and not sys.stdin.isatty():
+        raise errors.UsageError("nobody can be asked here: --yes says that you are sure")
+    return lambda question: is_sure or typer.confirm(question, err=True)
 
 
 @application.command(short_help="Explain one decision, from its record.", epilog=WHY_EXAMPLES)

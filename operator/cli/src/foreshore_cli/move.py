@@ -177,12 +177,7 @@ def confirm(server: api.Writes, entry: Waiting) -> None:
             f"{proposal.id} is not proposed any more: look again with kubectl foreshore move"
             f" {metadata.name}"
         )
-    server.annotate(
-        meta.API_VERSION,
-        KIND.plural,
-        key,
-        {meta.ANNOTATION_CONFIRMED: proposal.id},
-    )
+    server.annotate(readable[0], {meta.ANNOTATION_CONFIRMED: proposal.id})
     terminal.say(
         f"Confirmed {proposal.id}: the operator moves {entry.words}; follow it with"
         f" kubectl foreshore placements {metadata.name}"

@@ -62,6 +62,11 @@ def clean(value: object) -> str:
     return printable.clean(value)
 
 
+def cleaned_lines(lines: Sequence[str]) -> str:
+    """Several lines, each without such characters."""
+    return "\n".join(map(clean, lines))
+
+
 def text(*parts: str | tuple[str, str] | rich.text.Text) -> rich.text.Text:
     """Parts in a row: plain words, (words, style), or text that is ready."""
     built = rich.text.Text()

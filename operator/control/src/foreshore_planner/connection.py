@@ -56,8 +56,11 @@ def of_site(
     elif seen.fleet is None or (_is_young(seen) and not agents):
         yield (Type.CONNECTED, UNKNOWN, Reason.HUB_UNREACHABLE, without_hub(seen))
     elif not agents:
-        message = f"no agent of the site reports: {_silent(seen, nodes)}"
-        yield (Type.CONNECTED, FALSE, Reason.AGENT_SILENT, phrases.fitted(message))
+        missing, silent = _absent(seen, nodes)
+        troubles = [message for _, message in _absences(seen, missing, silent)]
+        reason = Reason.AGENT_SILENT if silent else Reason.AGENT_MISSING
+        message = f"no agent of the site reports: {'; '.join(troubles)}"
+        yield (Type.CONNECTED, FALSE, reason, phrases.fitted(message))
     else:
         yield (Type.CONNECTED, TRUE, Reason.AGENT_CONNECTED, "agents of the site report")
         yield from _degraded(site, seen, nodes, reports)
@@ -213,8 +216,41 @@ def _silent(seen: snapshot.Snapshot, nodes: Sequence[str]) -> str:
     pods = {node: seen.fleet_index.agents.get(node, ()) for node in nodes}
     missing = f"no agent's pod there: does a release of the chart {snapshot.AGENT} cover it?"
     return phrases.listed(
-        f"{node} ({_pod(pods[node][-1]) if pods[node] else missing})" for node in sorted(nodes)
+        f"{node} ({_pod(pods[node][-1]) if pods[node] else missing})"
+        f"{_remedy(pods[node][-1]) if pods[node] else ''}"
+        for node in sorted(nodes)
     )
+
+
+def _remedy(part: snapshot.ProductPod) -> str:
+    """Say what helps against what keeps an agent's pod from running; empty where it runs."""
+    where = f"-n {part.namespace} {part.name}"
+    match part.reason:
+        case None:
+            return ""
+        case "ImagePullBackOff" | "ErrImagePull" | "InvalidImageName":
+            return f": {Reason.IMAGE_PULL.remedy}"
+        case "CrashLoopBackOff" | "Error" | "OOMKilled":
+            return f": kubectl logs --previous {where}"
+        case _:
+            return f": kubectl describe pod {where}"
+
+
+def _absent(seen: snapshot.Snapshot, nodes: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Divide nodes whose agents do not report into those that never did, and those that have."""
+    reporters = seen.fleet_index.known
+    missing = [node for node in nodes if node not in reporters]
+    return missing, [node for node in nodes if node in reporters]
+
+
+def _absences(
+    seen: snapshot.Snapshot, missing: Sequence[str], silent: Sequence[str]
+) -> Iterator[tuple[conditions.Reason, str]]:
+    """Say which agents fell silent, and which never reported, with what is seen of their pods."""
+    if silent:
+        yield Reason.AGENT_SILENT, f"silent: {_silent(seen, silent)}"
+    if missing:
+        yield Reason.AGENT_MISSING, f"never reported to this hub: {_silent(seen, missing)}"
 
 
 def _overloaded(nodes: Sequence[str], reports: Reports) -> Iterator[str]:
@@ -251,9 +287,9 @@ def _degraded(
     contradictions = acceptance.of_site(site)
     if contradictions:
         troubles.append((contradictions[0].reason, acceptance.message(contradictions)))
-    silent = [node for node in nodes if node not in reports]
-    if silent and not _is_young(seen):
-        troubles.append((Reason.AGENT_SILENT, f"silent: {_silent(seen, silent)}"))
+    if not _is_young(seen):
+        absent = _absent(seen, [node for node in nodes if node not in reports])
+        troubles += _absences(seen, *absent)
     if troubles:
         message = "; ".join(message for _, message in troubles)
         yield (Type.DEGRADED, TRUE, troubles[0][0], phrases.fitted(message))

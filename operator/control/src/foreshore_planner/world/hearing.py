@@ -124,8 +124,8 @@ class Hearing:
     def _forget(self, node: str, changes: Changes) -> None:
         self._facts.pop(node, None)
         self._queue.put(("agent", node), None)
+        changes.agents.add(node)  # also one that was silent: the hub knows nothing of it any more
         if self._levels.pop(node, 0) > 0:
-            changes.agents.add(node)
             changes.words.add(node)
 
     def _compare(self, node: str, agent: report.AgentEvidence, changes: Changes) -> None:
