@@ -25,6 +25,7 @@ from foreshore_planner.placement import (
     candidates,
     case,
     creep,
+    explain,
     in_agents,
     matching,
     podless,
@@ -87,6 +88,7 @@ def case_of(stock: supply.Supply, policy: binding.BoundPolicy, site: str) -> cas
         complaints=callers.complaints(endpoints),
         providers=callers.providers(endpoints),
         agents=in_agents.of(seen, stock.verdicts, stock.bound, policy, site),
+        prices=stock.prices,
     )
 
 
@@ -168,7 +170,9 @@ def planned(
     inputs = _afterwards(stock, asking.case, chosen)
     is_fresh = asking.offers is not None and inputs is asking.case
     offers = asking.offers if is_fresh and asking.offers else turns.offers(stock, inputs)
-    history = slots.moves(inputs, held, chosen, asking.causes)
+    history = explain.alternatives(
+        slots.moves(inputs, held, chosen, asking.causes), asking.offers, chosen
+    )
     plan = assembly.assemble(inputs, layout, history, offers, turn.waiting)
     return dataclasses.replace(
         plan,

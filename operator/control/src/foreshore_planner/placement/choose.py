@@ -40,7 +40,7 @@ def rank(
         bound, is_over = candidate.prediction.bound, candidate.is_over(demand.budget)
         return (
             grade(candidate, demand),
-            0 if is_over else _tier_rank(candidate.node, demand),
+            0 if is_over else tier_rank(candidate.node, demand),
             0.0 if is_over else candidate.price,
             bound if bound is not None else float("inf"),
             candidate.node.name,
@@ -104,7 +104,8 @@ def domain(node: snapshot.Node, demand: candidates.Demand) -> str:
             return f"node/{node.name}"
 
 
-def _tier_rank(node: snapshot.Node, demand: candidates.Demand) -> int:
+def tier_rank(node: snapshot.Node, demand: candidates.Demand) -> int:
+    """Return the place of a node's tier in what the policy prefers."""
     if demand.placement.tier.value != "EdgeFirst":
         return 0
     return 0 if node.tier is v1alpha1.Tier.EDGE else 1

@@ -122,14 +122,14 @@ def budget(case: Case, predictions: Sequence[latency.Prediction]) -> inferencepl
     return inferenceplacement.Budget(
         limit=duration(case.demand.budget),
         from_=inferenceplacement.CountedFrom.RECEIPT,
-        predicted=_settled(
+        predicted=settled(
             slowest.total if slowest is not None else None, shown.predicted if shown else None
         ),
-        measured=_settled(case.evidence.measured(), shown.measured if shown else None),
+        measured=settled(case.evidence.measured(), shown.measured if shown else None),
         split=tuple(
             inferenceplacement.StageShare(
                 stage=inferenceplacement.BudgetStage(stage.stage.value),
-                p99=_settled(
+                p99=settled(
                     stage.p99, before.get(inferenceplacement.BudgetStage(stage.stage.value))
                 )
                 or "0ms",
@@ -184,7 +184,15 @@ def duration(seconds: float) -> str:
     return (text.rstrip("0").rstrip(".") if "." in text else text) + unit
 
 
-def _settled(seconds: float | None, shown: str | None) -> str | None:
+def is_noise(shown: str | None, fresh: str | None) -> bool:
+    """Whether two durations as they are shown differ by no more than noise."""
+    if shown is None or fresh is None:
+        return shown is fresh
+    return settled(scalars.seconds(fresh), shown) == shown
+
+
+def settled(seconds: float | None, shown: str | None) -> str | None:
+    """Return a duration as it is to be shown: as before, where it differs by no more than noise."""
     if seconds is None:
         return None
     if shown is not None:
