@@ -81,8 +81,21 @@ class StageLatency:
     source: FigureBasis
     p99: float | None = None
     tail: float | None = None
-    spread: distributions.Distribution | None = field(default=None, compare=False, repr=False)
-    """How long it takes, where anything is known of it."""
+    seen: histogram.Histogram | None = field(default=None, compare=False, repr=False)
+    """What was measured, where the figures rest on that."""
+    stretch: distributions.Stretch = distributions.ALONE
+    """How much longer it takes because of others on the node."""
+    expected: float | None = field(default=None, compare=False, repr=False)
+    """What it takes alone, where nothing was measured."""
+
+    @property
+    def spread(self) -> distributions.Distribution | None:
+        """How long it takes, where anything is known of it; made when somebody adds up stages."""
+        if self.seen is not None:
+            return distributions.of(self.seen, self.stretch)
+        if self.expected is None:
+            return None
+        return distributions.constant(self.expected, self.stretch)
 
 
 @dataclass(frozen=True)
@@ -218,11 +231,9 @@ class Evidence:
         """Return the figures of one stage; `seen` is one of these histograms."""
         asked = (stage, source, id(seen), q, expected, stretch)
         if asked not in self.read:
-            spread = _spread(seen, expected, source, stretch)
-            p99, tail = (
-                spread.quantile(share) if spread is not None else None for share in (TARGET, q)
-            )
-            self.read[asked] = StageLatency(stage, source, p99, tail, spread)
+            p99, tail = (_quantile(seen, share, expected, source, stretch) for share in (TARGET, q))
+            alone = expected if source is FigureBasis.EXPECTED else None
+            self.read[asked] = StageLatency(stage, source, p99, tail, seen, stretch, alone)
         return self.read[asked]
 
     def measured(self) -> float | None:
@@ -424,16 +435,19 @@ def _stage(
     return (stage, FigureBasis.POOLED, pooled) if is_known else (stage, FigureBasis.UNKNOWN, None)
 
 
-def _spread(
+def _quantile(
     seen: histogram.Histogram | None,
+    q: float,
     expected: float,
     source: FigureBasis,
     stretch: distributions.Stretch,
-) -> distributions.Distribution | None:
+) -> float | None:
     match source:
         case FigureBasis.MEASURED | FigureBasis.PROBED | FigureBasis.POOLED:
-            return distributions.of(seen, stretch) if seen is not None else None
+            if seen is None or stretch == distributions.ALONE:
+                return histogram.quantile(seen, q) if seen is not None else None
+            return distributions.quantile(histogram.durations(seen), stretch, q)
         case FigureBasis.EXPECTED:
-            return distributions.constant(expected, stretch)
+            return distributions.quantile({expected: 1}, stretch, q)
         case FigureBasis.UNKNOWN:
             return None

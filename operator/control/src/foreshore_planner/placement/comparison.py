@@ -38,8 +38,10 @@ def passed(case: Case, taken: Collection[str], offers: candidates.Offers) -> tup
         for name in taken
         if (view := case.view(name)) is not None
     }
+    shown = _shown(case, taken)
     named = [
-        _passed(candidate, difference(case, candidate, last, domains)) for candidate in able[:ABLE]
+        _named(candidate, difference(case, candidate, last, domains), shown)
+        for candidate in able[:ABLE]
     ]
     full = [near.node.name for near in choose.rank(offers.full, case.demand)]
     order = {name: place for place, name in enumerate(full)}
@@ -48,11 +50,16 @@ def passed(case: Case, taken: Collection[str], offers: candidates.Offers) -> tup
         key=lambda objection: (order.get(objection.node, len(order)), objection.node),
     )
     left = inferenceplacement.PASSED - len(named)
-    named += [_refused(case, objection) for objection in objections[:left]]
+    named += [_refused(case, objection, shown) for objection in objections[:left]]
+    return tuple(named)
+
+
+def _shown(case: Case, taken: Collection[str]) -> Mapping[str, PassedNode]:
+    """Return what was shown before beside the same nodes in use, by node."""
     before = case.before.status.candidates if case.before is not None else None
-    is_same = before is not None and {node.node for node in before.chosen} == set(taken)
-    shown = {node.node: node for node in before.passed} if before is not None and is_same else {}
-    return tuple(_steady(shown.get(node.node), node) for node in named)
+    if before is None or {node.node for node in before.chosen} != set(taken):
+        return {}
+    return {node.node: node for node in before.passed}
 
 
 def chosen(
@@ -133,32 +140,39 @@ def _last(case: Case, taken: Collection[str]) -> candidates.Candidate | None:
     return ranked[-1] if ranked else None
 
 
-def _passed(candidate: candidates.Candidate, why: Difference) -> PassedNode:
+def _named(
+    candidate: candidates.Candidate,
+    why: Difference,
+    shown: Mapping[str, PassedNode],
+) -> PassedNode:
+    """Show one node: as before, where it is passed over for the same and differs by noise."""
     reason, message, change = why
-    total = candidate.prediction.total
+    name, total = candidate.node.name, candidate.prediction.total
+    busy, price = _percent(candidate.utilisation), _price(candidate.price)
+    old = shown.get(name)
+    if old is not None and (old.reason, old.price) == (reason, price):
+        is_near = figures.settled(total, old.predicted) == old.predicted
+        if is_near and abs((old.busy or 0) - busy) <= BUSY:
+            return old
     return PassedNode(
-        node=candidate.node.name,
+        node=name,
         reason=reason,
         message=message[:256],
         predicted=figures.duration(total) if total is not None else None,
-        busy=_percent(candidate.utilisation),
-        price=_price(candidate.price),
+        busy=busy,
+        price=price,
         change=change[:256],
     )
 
 
-def _refused(case: Case, objection: candidates.Rejection) -> PassedNode:
+def _refused(
+    case: Case, objection: candidates.Rejection, shown: Mapping[str, PassedNode]
+) -> PassedNode:
     view = case.view(objection.node)
-    total = view.prediction.total if view is not None else None
-    return PassedNode(
-        node=objection.node,
-        reason=objection.reason,
-        message=objection.message[:256],
-        predicted=figures.duration(total) if total is not None else None,
-        busy=_percent(view.utilisation) if view is not None else None,
-        price=_price(candidates.candidate(view, case.prices).price) if view is not None else None,
-        change=_room(view, objection.reason)[:256],
-    )
+    why = (objection.reason, objection.message, _room(view, objection.reason))
+    if view is None:
+        return PassedNode(node=objection.node, reason=why[0], message=why[1][:256], change=why[2])
+    return _named(candidates.candidate(view, case.prices), why, shown)
 
 
 def _room(view: candidates.NodeView | None, reason: str) -> str:
@@ -203,14 +217,6 @@ WORDS: Final[Mapping[str, str]] = {
     reasons.LATER_BY_NAME: "no worse than {}, and first by name",
 }
 """What is said of a node in use, by why the next one was passed over."""
-
-
-def _steady(old: PassedNode | None, fresh: PassedNode) -> PassedNode:
-    """Return what was shown before beside the same nodes in use, where it differs by noise."""
-    if old is None or (old.reason, old.price) != (fresh.reason, fresh.price):
-        return fresh
-    is_same = figures.is_noise(old.predicted, fresh.predicted)
-    return old if is_same and abs((old.busy or 0) - (fresh.busy or 0)) <= BUSY else fresh
 
 
 def _busy(utilisation: float, shown: int | None) -> int:

@@ -6,6 +6,7 @@ A figure replaces the one shown before only when it differs by more than `NOISE`
 are 15.5 % wide, and a value that wavers between two of them is no news.
 """
 
+import functools
 import hashlib
 import math
 from collections.abc import Sequence
@@ -20,6 +21,9 @@ PORT = 8080
 """Where serving listens in a pod."""
 
 NOISE = 0.2
+
+_seconds = functools.lru_cache(maxsize=4096)(scalars.seconds)
+"""Figures that are shown are read again at each look."""
 
 STEADY = 10
 """Percent by which an error may waver before it is written anew."""
@@ -184,19 +188,12 @@ def duration(seconds: float) -> str:
     return (text.rstrip("0").rstrip(".") if "." in text else text) + unit
 
 
-def is_noise(shown: str | None, fresh: str | None) -> bool:
-    """Whether two durations as they are shown differ by no more than noise."""
-    if shown is None or fresh is None:
-        return shown is fresh
-    return settled(scalars.seconds(fresh), shown) == shown
-
-
 def settled(seconds: float | None, shown: str | None) -> str | None:
     """Return a duration as it is to be shown: as before, where it differs by no more than noise."""
     if seconds is None:
         return None
     if shown is not None:
-        old = scalars.seconds(shown)
+        old = _seconds(shown)
         if old > 0 and abs(seconds - old) / old <= NOISE:
             return shown
     return duration(seconds)
