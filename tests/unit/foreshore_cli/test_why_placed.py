@@ -8,7 +8,7 @@ import pytest
 
 from builders import planning, recorded
 from foreshore_api import v1alpha1
-from foreshore_cli import errors, options, terminal, why_placed
+from foreshore_cli import errors, options, placements, terminal, why_placed
 from foreshore_planner import plan as planner
 from foreshore_planner import snapshot
 
@@ -158,3 +158,12 @@ def test_what_takes_longer_than_predicted_is_told(capsys: pytest.CaptureFixture[
     answer = capsys.readouterr().out
     assert "measured 32 % above what the stages add up to" in answer
     assert "raised by 30 %" in answer
+
+
+def test_the_wide_tree_of_placements_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    for is_wide in (False, True):
+        for branch in placements.look(server(moved()), placements.Filter()).branches:
+            terminal.show(placements.drawn(branch, is_wide=is_wide, on="hq"), is_wide=is_wide)
+        answer = capsys.readouterr().out
+        assert ("on edge-2: predicted within the budget" in answer) is is_wide
+        assert ("it would take kubectl uncordon" in answer) is is_wide

@@ -107,11 +107,13 @@ class Prediction:
     """What the whole may take."""
     margin: float = 1.0
     """By what it is multiplied, because what was predicted for such nodes was too little."""
+    is_refined: bool = True
+    """Whether stages are added up where the bound misses the budget: that takes a while."""
 
     @functools.cached_property
     def convolved(self) -> float | None:
         """The p99 of the whole for independent stages, where that alone holds the budget."""
-        if self.bound is None or self.bound <= self.budget:
+        if not self.is_refined or self.bound is None or self.bound <= self.budget:
             return None
         if any(stage.p99 is not None and stage.p99 > self.budget for stage in self.stages):
             return None
