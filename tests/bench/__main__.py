@@ -15,6 +15,7 @@ kills      agents killed at random, and what was lost
 intake     Kopf beside the own informer as the eyes for Devices, at a real API server
 takeover   operators that lead killed and paused: seconds to the next write, what the paused wrote
 placement  the placement engine beside exact solvers and plain schedulers, at full size
+prediction predicted beside simulated p99 of placements that share nodes
 writes     a lost node's writes while ten thousand statuses are being written, and as many bare
 evidence   what a thousand agents' reports cost the hub and the operator
 failover   on a real cluster: updates, nodes killed (left out with --skip-cluster)
@@ -49,6 +50,7 @@ REPORTED: Final[dict[str, tuple[bool, dict[str, Any]]]] = {
     "intake": (True, {}),
     "takeover": (True, {"kills": 5, "pauses": 10}),
     "placement": (False, {}),
+    "prediction": (False, {}),
     "writes": (False, {}),
     "failover": (False, {}),
     "evidence": (False, {}),

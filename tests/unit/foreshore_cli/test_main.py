@@ -84,7 +84,7 @@ def test_kubectl_finds_the_program_by_its_name(name: str, module: ModuleType) ->
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ([""], {"status", "placements", "move", "nodes", "why", "lint"}),
+        ([""], {"status", "placements", "move", "nodes", "why-placed", "why", "lint"}),
         (["st"], {"status"}),
         (["status", "--all"], {"--all-namespaces"}),
         (["status", "-n", "hq", "-o", "j"], {"json"}),
@@ -105,7 +105,9 @@ def test_tab_behind_kubectl_foreshore_proposes_words(words: list[str], expected:
     assert directive == ":4"
 
 
-@pytest.mark.parametrize("verb", ["status", "placements", "move", "nodes", "why", "lint"])
+@pytest.mark.parametrize(
+    "verb", ["status", "placements", "move", "nodes", "why-placed", "why", "lint"]
+)
 def test_every_example_of_the_help_is_a_command_that_is_understood(verb: str) -> None:
     text = run(verb, "--help").stdout
     known = set(re.findall(r"(?:^|\s)(--?[a-zA-Z-]+)", text.partition("Examples:")[0]))
@@ -120,7 +122,7 @@ def test_every_example_of_the_help_is_a_command_that_is_understood(verb: str) ->
 def test_help_names_every_verb_in_a_line_that_is_not_cut_off() -> None:
     listed = run("--help").stdout.partition("Commands:")[2]
     assert "..." not in listed
-    for verb in ("status", "placements", "move", "nodes", "why", "lint"):
+    for verb in ("status", "placements", "move", "nodes", "why-placed", "why", "lint"):
         assert f"  {verb} " in listed
 
 

@@ -57,24 +57,23 @@ def test_a_sum_lies_between_those_of_the_lower_and_of_the_upper_bounds(
 
 @settings(max_examples=200)
 @given(measured, st.floats(0.01, 1.0))
-def test_the_quantile_of_a_distribution_is_that_of_its_histogram(
+def test_the_quantile_of_what_nobody_stretches_is_that_of_its_histogram(
     counted: histogram.Histogram, q: float
 ) -> None:
-    assert distributions.of(counted).quantile(q) == pytest.approx(histogram.quantile(counted, q))
+    alone = distributions.quantile(histogram.durations(counted), distributions.ALONE, q)
+    assert alone == histogram.quantile(counted, q)
 
 
 def test_what_lasted_longer_than_is_counted_has_no_quantile() -> None:
     counted = histogram.Histogram.of([0.01] * 98 + [1000.0] * 2)
-    assert distributions.of(counted).quantile(0.99) == math.inf
-    assert distributions.of(histogram.Histogram.of([1000.0])).quantile(0.5) == math.inf
+    assert distributions.of(counted).estimate(0.99) == math.inf
+    assert distributions.of(histogram.Histogram.of([1000.0])).estimate(0.5) == math.inf
     assert distributions.convolved([distributions.of(counted)], 50.0, 0.99) is None
 
 
 def test_a_call_that_is_sometimes_stretched_has_the_tail_of_the_stretched_ones() -> None:
-    twice = distributions.constant(0.01, ((1.0, 0.9), (2.0, 0.1)))
-    assert twice.quantile(0.5) == pytest.approx(0.01)
-    assert twice.quantile(0.99) == pytest.approx(0.02)
-    counted = distributions.of(histogram.Histogram.of([0.01] * 100), twice.stretch)
-    assert counted.quantile(0.99) == pytest.approx(
-        2 * distributions.of(histogram.Histogram.of([0.01] * 100)).quantile(0.99)
-    )
+    sometimes = ((1.0, 0.9), (2.0, 0.1))
+    assert distributions.quantile({0.01: 1}, sometimes, 0.5) == pytest.approx(0.01)
+    assert distributions.quantile({0.01: 7, 0.001: 3}, sometimes, 0.99) == pytest.approx(0.02)
+    whole = distributions.convolved([distributions.constant(0.01, sometimes)] * 2, 0.1, 0.97)
+    assert whole == pytest.approx(0.03, rel=0.02), "both at once is rarer than that"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from builders import planning as build
 from foreshore_api.wire import histogram, report
 from foreshore_planner import latency, snapshot
+from foreshore_planner import plan as planning
 from foreshore_planner.placement import candidates, choose
 
 BUDGET = 0.2
@@ -159,3 +160,22 @@ def test_who_called_before_says_nothing_of_the_network_of_who_calls_now() -> Non
     )
     calls = probing("edge-1", endpoints=(build.endpoint("r0", "edge-2", good=1),))
     assert (network(calls, probing("edge-3", stages=(slow,)), node="edge-2") or 1.0) < 0.01
+
+
+def test_only_of_the_nearest_few_beyond_the_budget_are_stages_added_up() -> None:
+    """Forty nodes whose bound misses the budget, and whose stages together would hold it."""
+    rare = histogram.Histogram.of([0.02] * 994 + [0.11] * 6)
+    names = [f"edge-{number:02d}" for number in range(40)]
+    lines = tuple(
+        report.StageReport(
+            namespace="hq", policy="ventilate", stage=stage, node=name, histogram=rare
+        )
+        for name in names
+        for stage in (histogram.Stage.NETWORK, histogram.Stage.INFERENCE)
+    )
+    agent = build.agent("edge-00", stages=lines)
+    nodes = tuple(build.edge(name) for name in names)
+    made = planning.plan(build.world(nodes=nodes, fleet=build.fleet([agent])))
+    (rejected,) = made.placements[0].candidates.rejected
+    assert (rejected.reason, rejected.count) == ("LatencyBudget", 40 - candidates.REFINED)
+    assert build.where(made) == {"r0": "edge-00"}

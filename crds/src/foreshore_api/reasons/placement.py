@@ -79,6 +79,35 @@ SATURATED: Final = Reason(
     " else is left",
 )
 
+# A node could serve, and another was taken.
+UNMEASURED: Final = Reason(
+    "Unmeasured",
+    "Nothing is known of the way to the node: no agent of the site has an answer from its agent.",
+    remedy="an agent on the node that those of the site reach",
+)
+SHARES_DOMAIN: Final = Reason(
+    "SharesDomain",
+    "The node shares the failure domain of a replica, and another has room.",
+    remedy="a narrower placement.spread",
+)
+WOULD_BE_TAKEN: Final = Reason(
+    "WouldBeTaken",
+    "It would be taken for a new replica: what runs well is not moved for that.",
+    remedy="none needed; delete the pod to have it placed anew",
+)
+OTHER_TIER_FIRST: Final = Reason(
+    "OtherTierFirst",
+    "The policy prefers the other tier (EdgeFirst).",
+    remedy="placement.tier: Cheapest",
+)
+DEARER: Final = Reason("Dearer", "A replica costs more there.", remedy="a lower price of its tier")
+SLOWER: Final = Reason(
+    "Slower", "It costs the same, and the bound on the latency is larger.", remedy="a nearer node"
+)
+LATER_BY_NAME: Final = Reason(
+    "LaterByName", "It is as good as the node taken, whose name comes first."
+)
+
 # A node's own state: a cause of rejections and of moves.
 SUSPECT: Final = Reason("Suspect", "The node is Ready, but its agent does not report.")
 NODE_DEAD: Final = Reason(

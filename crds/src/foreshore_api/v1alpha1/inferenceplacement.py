@@ -17,6 +17,13 @@ Text = Annotated[str, StringConstraints(max_length=256)]
 ProposalId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$", max_length=12)]
 Endpoint = Annotated[str, StringConstraints(max_length=128)]
 
+REPLICAS = 32
+"""Nodes in use that the status of a placement has room for."""
+PASSED = 8
+"""Nodes that were not taken that it has room for by name."""
+BUSIEST = 10_000
+"""Percent of a node that a status has room for."""
+Percent = Annotated[int, pydantic.Field(ge=0, le=BUSIEST)]
 LARGEST_ERROR = 1000
 """Percent of a model error that a status has room for."""
 AGENTS = 100
@@ -241,6 +248,54 @@ class RejectedNodes(Document):
     Example: `edge-3: 128Mi asked, 40Mi free`."""
 
 
+class ChosenNode(Document):
+    """A node in use: what was predicted there, what it costs, and why it was taken."""
+
+    node: scalars.SubdomainName
+    """The node. Example: `edge-2`."""
+
+    predicted: scalars.Duration | None = None
+    """End-to-end p99 that is predicted there. Absent: nothing is known. Example: `31ms`."""
+
+    busy: Percent | None = None
+    """Percent of the node, without what others reserve, that its replicas are at work. Absent: not
+    known. Example: `40`."""
+
+    price: scalars.Decimal | None = None
+    """What one replica costs there an hour. Absent: not known. Example: `"0.005"`."""
+
+    why: Text = ""
+    """What speaks for it beside the next best. Absent: not known.
+    Example: `predicted within the budget; cheaper than cloud-1`."""
+
+
+class PassedNode(Document):
+    """A node that was looked at and not taken, and what would change that."""
+
+    node: scalars.SubdomainName
+    """The node. Example: `edge-3`."""
+
+    reason: scalars.Reason
+    """Why it was not taken. Example: `Dearer`."""
+
+    message: Text = ""
+    """The same with figures. Absent: nothing to add. Example: `0.05 an hour, edge-2 0.01`."""
+
+    predicted: scalars.Duration | None = None
+    """End-to-end p99 that is predicted there. Absent: nothing is known. Example: `52ms`."""
+
+    busy: Percent | None = None
+    """Percent of the node, without what others reserve, that its replicas would be at work. Absent:
+    not known. Example: `72`."""
+
+    price: scalars.Decimal | None = None
+    """What one replica would cost there an hour. Absent: not known. Example: `"0.005"`."""
+
+    change: Text = ""
+    """The smallest change that would let it serve or be taken. Absent: none is known.
+    Example: `a latency budget of 52ms`."""
+
+
 class Candidates(Document):
     """Nodes that were looked at."""
 
@@ -251,6 +306,16 @@ class Candidates(Document):
         tuple[RejectedNodes, ...], pydantic.Field(max_length=32), ListMap(("reason",))
     ] = ()
     """Those that were not usable, by cause. Absent: none."""
+
+    chosen: Annotated[
+        tuple[ChosenNode, ...], pydantic.Field(max_length=REPLICAS), ListMap(("node",))
+    ] = ()
+    """Those in use. Absent: none."""
+
+    passed: Annotated[
+        tuple[PassedNode, ...], pydantic.Field(max_length=PASSED), ListMap(("node",))
+    ] = ()
+    """Those that came next, then those that could not serve, the nearest first. Absent: none."""
 
 
 class Move(Document):
@@ -270,6 +335,10 @@ class Move(Document):
 
     evidence: Text = ""
     """What was seen. Absent: nothing to add. Example: `lease 9s old, 2 peers miss its beats`."""
+
+    others: Text = ""
+    """Which other nodes were possible, with what was predicted there. Absent: not known.
+    Example: `edge-1 (12ms), cloud-1 (52ms)`."""
 
     confirmed: ProposalId | None = None
     """Proposal that a person confirmed. Absent: nobody had to. Example: `3f9c0a1be2d4`."""

@@ -59,6 +59,11 @@ WHY_EXAMPLES: Final = _examples(
     "kubectl foreshore why 0195cafe-0000-7000-8000-000000000001 -n hq -o json",
     "kubectl foreshore why 0195cafe -n hq",
 )
+WHY_PLACED_EXAMPLES: Final = _examples(
+    "kubectl foreshore why-placed ventilate-when-occupied -n hq",
+    "kubectl foreshore why-placed ventilate-when-occupied -n hq --node edge-3",
+    "kubectl foreshore why-placed ventilate-when-occupied -n hq --at 2026-03-01T10:00:00Z",
+)
 LINT_EXAMPLES: Final = _examples(
     "kubectl foreshore lint -f room.yaml",
     "kubectl foreshore lint -f ./rooms -f ./models --strict",
@@ -252,6 +257,57 @@ def _confirmed(*, is_sure: bool) -> Callable[[str], bool]:
     if not is_sure and not sys.stdin.isatty():
         raise errors.UsageError("nobody can be asked here: --yes says that you are sure")
     return lambda question: is_sure or typer.confirm(question, err=True)
+
+
+@application.command(
+    "why-placed",
+    short_help="Explain why a policy infers where it does, and not elsewhere.",
+    epilog=WHY_PLACED_EXAMPLES,
+)
+def why_placed(
+    *,
+    policy: Annotated[
+        str, typer.Argument(metavar="POLICY", help="The policy, or <policy>.<site>.")
+    ],
+    site: Annotated[
+        str | None, typer.Option("--site", metavar="NAME", help="Only this site.")
+    ] = None,
+    slot: Annotated[
+        str | None, typer.Option("--slot", metavar="SLOT", help="Only this replica, such as r0.")
+    ] = None,
+    node: Annotated[
+        str | None, typer.Option("--node", metavar="NAME", help="Why there, or why not there.")
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at", metavar="TIME", help="The moves until then, such as 2026-03-01T10:00:00Z."
+        ),
+    ] = None,
+    namespace: options.Namespace = None,
+    all_namespaces: options.AllNamespaces = False,
+    output: options.OutputAs = options.OutputFormat.TABLE,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+    as_user: options.AsUser = None,
+    request_timeout: options.Timeout = "10s",
+) -> None:
+    """Explain why a policy infers where it does, why not elsewhere, and what would change that.
+
+    Each replica with its node: what spoke for it, what is predicted, how busy the node is, what it
+    costs. Nodes that were passed over with the first thing that spoke against them, and the
+    smallest change that would let them serve. The last moves with their cause, what was seen, and
+    which nodes were possible too. All of it from the placement's status; a node that status does
+    not name is said to be none of those.
+    """
+    from foreshore_cli import why_placed as verb
+
+    target = options.Target(
+        namespace, all_namespaces, context, kubeconfig, as_user, request_timeout
+    )
+    moment = None if at is None else verb.moment(at)
+    question = verb.Question(policy, site, slot, node, moment)
+    raise typer.Exit(verb.run(target, output, question))
 
 
 @application.command(short_help="Explain one decision, from its record.", epilog=WHY_EXAMPLES)

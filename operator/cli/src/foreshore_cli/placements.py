@@ -168,7 +168,7 @@ def drawn(branch: Branch, *, is_wide: bool, on: str) -> rich.tree.Tree:
         if placement.status.budget is not None:
             _draw_budget(site, placement.status.budget)
         if placement.status.candidates is not None:
-            _draw_candidates(site, placement.status.candidates)
+            _draw_candidates(site, placement.status.candidates, is_wide=is_wide)
         if placement.status.proposals:
             _draw_proposals(site, placement.status.proposals)
         if placement.status.moves:
@@ -367,8 +367,10 @@ def _bar(share: float) -> rich.text.Text:
     return terminal.text((sign * cells, style), (" over" if share > 1 else "", style))
 
 
-def _draw_candidates(site: rich.tree.Tree, candidates: inferenceplacement.Candidates) -> None:
-    """How many nodes were looked at, and why some were not taken."""
+def _draw_candidates(
+    site: rich.tree.Tree, candidates: inferenceplacement.Candidates, *, is_wide: bool
+) -> None:
+    """How many nodes were looked at, and why some were not taken; wide: what would change it."""
     rejected = sum(rejection.count for rejection in candidates.rejected)
     branch = site.add(f"candidates: {candidates.total} looked at, {rejected} rejected")
     rows = [
@@ -383,6 +385,13 @@ def _draw_candidates(site: rich.tree.Tree, candidates: inferenceplacement.Candid
     ]
     for line in terminal.aligned(rows) if rows else ():
         branch.add(line)
+    if is_wide:
+        for node in candidates.chosen:
+            site.add(terminal.text("on ", (node.node, "bold"), f": {terminal.clean(node.why)}"))
+        for passed in candidates.passed:
+            head = ("not on ", (passed.node, "bold"), ": ", (passed.reason, "yellow"))
+            change = f"; it would take {terminal.clean(passed.change)}" if passed.change else ""
+            site.add(terminal.text(*head, f": {terminal.clean(passed.message)}{change}"))
 
 
 def _draw_proposals(

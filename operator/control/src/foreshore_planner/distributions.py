@@ -5,7 +5,9 @@ sum of their upper bounds nor of their lower ones. Called by `latency`.
 """
 
 import functools
-from collections.abc import Iterable
+import itertools
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,12 +42,6 @@ class Distribution:
     its end."""
     stretch: Stretch = ALONE
 
-    def quantile(self, q: float) -> float:
-        """Return the upper bound in seconds of where `q` is reached; infinity where it is not."""
-        bounds = np.unique(np.concatenate([self.points * factor for factor, _ in self.stretch]))
-        place = int(np.searchsorted(self.at_most(bounds), q - 1e-9))
-        return float(bounds[place]) if place < bounds.size else float("inf")
-
     def estimate(self, q: float) -> float:
         """Return where in its bucket `q` is reached, in seconds; infinity where it is not."""
         if q > self.reached[-1]:
@@ -58,6 +54,28 @@ class Distribution:
         for factor, probability in self.stretch:
             total += probability * np.interp(seconds / factor, self.points, self.reached)
         return total
+
+
+def quantile(durations: Mapping[float, float], stretch: Stretch, q: float) -> float:
+    """Return quantile `q` in seconds of durations that occur so often, each of them stretched.
+
+    By the upper bounds of buckets, so that it is on the safe side; infinity beyond the last.
+    """
+    count = math.fsum(durations.values())
+    weighed = sorted(
+        (seconds * factor, times / count * probability)
+        for seconds, times in durations.items()
+        for factor, probability in stretch
+    )
+    reached = itertools.accumulate(share for _, share in weighed)
+    return next(
+        (
+            seconds
+            for (seconds, _), share in zip(weighed, reached, strict=True)
+            if share >= q - 1e-9
+        ),
+        float("inf"),
+    )
 
 
 @functools.lru_cache(maxsize=4096)

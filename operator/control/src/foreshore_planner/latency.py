@@ -85,8 +85,21 @@ class StageLatency:
     tail: float | None = None
     quartile: float | None = None
     """What three of four stay within."""
-    spread: distributions.Distribution | None = field(default=None, compare=False, repr=False)
-    """How long it takes, where anything is known of it."""
+    seen: histogram.Histogram | None = field(default=None, compare=False, repr=False)
+    """What was measured, where the figures rest on that."""
+    stretch: distributions.Stretch = distributions.ALONE
+    """How much longer it takes because of others on the node."""
+    expected: float | None = field(default=None, compare=False, repr=False)
+    """What it takes alone, where nothing was measured."""
+
+    @property
+    def spread(self) -> distributions.Distribution | None:
+        """How long it takes, where anything is known of it; made when somebody adds up stages."""
+        if self.seen is not None:
+            return distributions.of(self.seen, self.stretch)
+        if self.expected is None:
+            return None
+        return distributions.constant(self.expected, self.stretch)
 
 
 @dataclass(frozen=True)
@@ -98,11 +111,13 @@ class Prediction:
     """What the whole may take."""
     margin: float = 1.0
     """By what it is multiplied, because what was predicted for such nodes was too little."""
+    is_refined: bool = True
+    """Whether stages are added up where the bound misses the budget: that takes a while."""
 
     @functools.cached_property
     def convolved(self) -> float | None:
         """The p99 of the whole for independent stages, where that alone holds the budget."""
-        if self.bound is None or self.bound <= self.budget:
+        if not self.is_refined or self.bound is None or self.bound <= self.budget:
             return None
         if any(stage.p99 is not None and stage.p99 > self.budget for stage in self.stages):
             return None
@@ -225,12 +240,14 @@ class Evidence:
         """Return the figures of one stage; `seen` is one of these histograms."""
         asked = (stage, source, id(seen), q, expected, stretch)
         if asked not in self.read:
-            spread = _spread(seen, expected, source, stretch)
             p99, tail, quartile = (
-                spread.quantile(share) if spread is not None else None
+                _quantile(seen, share, expected, source, stretch)
                 for share in (TARGET, q, UPPER_QUARTILE)
             )
-            self.read[asked] = StageLatency(stage, source, p99, tail, quartile, spread)
+            alone = expected if source is FigureBasis.EXPECTED else None
+            self.read[asked] = StageLatency(
+                stage, source, p99, tail, quartile, seen, stretch, alone
+            )
         return self.read[asked]
 
     def measured(self) -> float | None:
@@ -432,16 +449,19 @@ def _stage(
     return (stage, FigureBasis.POOLED, pooled) if is_known else (stage, FigureBasis.UNKNOWN, None)
 
 
-def _spread(
+def _quantile(
     seen: histogram.Histogram | None,
+    q: float,
     expected: float,
     source: FigureBasis,
     stretch: distributions.Stretch,
-) -> distributions.Distribution | None:
+) -> float | None:
     match source:
         case FigureBasis.MEASURED | FigureBasis.PROBED | FigureBasis.POOLED:
-            return distributions.of(seen, stretch) if seen is not None else None
+            if seen is None or stretch == distributions.ALONE:
+                return histogram.quantile(seen, q) if seen is not None else None
+            return distributions.quantile(histogram.durations(seen), stretch, q)
         case FigureBasis.EXPECTED:
-            return distributions.constant(expected, stretch)
+            return distributions.quantile({expected: 1}, stretch, q)
         case FigureBasis.UNKNOWN:
             return None

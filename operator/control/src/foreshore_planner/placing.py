@@ -28,6 +28,7 @@ from foreshore_planner.placement import (
     candidates,
     case,
     creep,
+    explain,
     in_agents,
     matching,
     podless,
@@ -92,6 +93,7 @@ def case_of(stock: supply.Supply, policy: binding.BoundPolicy, site: str) -> cas
         complaints=callers.complaints(endpoints),
         providers=callers.providers(line for _, line in endpoints),
         agents=in_agents.of(seen, stock.verdicts, stock.bound, policy, site),
+        prices=stock.prices,
     )
 
 
@@ -178,7 +180,8 @@ def planned(
     inputs = _afterwards(stock, asking.case, chosen)
     is_fresh = asking.offers is not None and inputs is asking.case
     offers = asking.offers if is_fresh and asking.offers else turns.offers(stock, inputs)
-    history = slots.moves(inputs, held, chosen, asking.causes, turn.confirmed)
+    moves = slots.moves(inputs, held, chosen, asking.causes, turn.confirmed)
+    history = explain.alternatives(moves, asking.offers, chosen)
     plan = assembly.assemble(inputs, layout, history, offers, turn.waiting)
     findings = dataclasses.replace(
         plan.findings,

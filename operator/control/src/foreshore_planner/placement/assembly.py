@@ -11,6 +11,7 @@ from foreshore_planner.placement import (
     callers,
     candidates,
     choose,
+    comparison,
     explain,
     figures,
     serving,
@@ -52,10 +53,7 @@ def assemble(
         ),
         yielding=None if is_held else serving.yields(case, occupants, active),
         budget=budget,
-        candidates=inferenceplacement.Candidates(
-            total=offers.total,
-            rejected=explain.fold(_passed_over(case, occupants, offers), offers.counted),
-        ),
+        candidates=_considered(case, occupants, offers),
         moves=history,
         findings=dataclasses.replace(
             _findings(case, occupants, active, offers, waiting),
@@ -123,6 +121,20 @@ def _ranked(case: Case, nodes: Collection[str]) -> list[candidates.Candidate]:
         if view is not None
     ]
     return choose.rank(every, case.demand)
+
+
+def _considered(
+    case: Case, occupants: Occupants, offers: candidates.Offers
+) -> inferenceplacement.Candidates:
+    """Show the nodes that were looked at: counted, and the nearest of them by name."""
+    taken = {occupant.intent.node for occupant in occupants.values()}
+    passed = comparison.passed(case, taken, offers)
+    return inferenceplacement.Candidates(
+        total=offers.total,
+        rejected=explain.fold(_passed_over(case, occupants, offers), offers.counted),
+        chosen=comparison.chosen(case, taken, passed),
+        passed=passed,
+    )
 
 
 def _passed_over(

@@ -7,7 +7,7 @@ a new one: a working replica is never evicted because its node filled up.
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -26,6 +26,9 @@ TAINT_OF_CORDON = "node.kubernetes.io/unschedulable"
 
 TIGHT: Final = 3.0
 """Of a budget below so many times the declared inference, expectations are no ground."""
+
+REFINED: Final = 8
+"""Nodes beyond the budget by their bound whose stages are added up, of a placement's candidates."""
 
 ASKED_ELSEWHERE = TAINTS_TOLERATED_ALWAYS | {TAINT_OF_CORDON}
 
@@ -327,9 +330,32 @@ def find(
         if objection is not None and objection.reason == reasons.QUARANTINED:
             quarantined.append(candidate(view, prices))
     demand = views[0].demand if views else None
+    if demand is not None:
+        coarse = _beyond_few([*usable, *full], demand.budget)
+        usable, full = ([_rough(near, coarse) for near in offered] for offered in (usable, full))
     if demand is not None and demand.is_tight and any(_is_proven(near, demand) for near in usable):
         usable, full = ([_doubted(near) for near in offered] for offered in (usable, full))
     return Offers(tuple(usable), tuple(rejected), counted, tuple(full), tuple(quarantined))
+
+
+def _beyond_few(near: Sequence[Candidate], budget: float) -> frozenset[str]:
+    """Return the nodes whose bounds miss the budget by more than those of the `REFINED` nearest.
+
+    Of a hundred nodes behind the same link, the stages of eight are added up and not of all.
+    """
+    late = [
+        (candidate.prediction.bound, candidate.node.name)
+        for candidate in near
+        if candidate.prediction.bound is not None and candidate.prediction.bound > budget
+    ]
+    return frozenset(name for _, name in sorted(late)[REFINED:])
+
+
+def _rough(candidate: Candidate, coarse: Collection[str]) -> Candidate:
+    """Return a candidate by its bound alone, where it is one of those."""
+    if candidate.node.name not in coarse:
+        return candidate
+    return replace(candidate, prediction=replace(candidate.prediction, is_refined=False))
 
 
 def _is_proven(candidate: Candidate, demand: Demand) -> bool:

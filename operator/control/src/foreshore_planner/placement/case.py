@@ -5,7 +5,7 @@ The values the other modules here share.
 
 import bisect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from foreshore_api import conditions, v1alpha1
 from foreshore_api.v1alpha1 import inferenceplacement
@@ -167,6 +167,8 @@ class Case(Sight):
     """Execution providers that agents heard of, by the address of the replica."""
     agents: in_agents.AgentReplicas | None
     """Those that run the model themselves; None where nobody asks it."""
+    prices: Mapping[tuple[str, v1alpha1.Tier], float] = field(default_factory=dict)
+    """The price of a CPU hour by (cluster, tier)."""
 
     @property
     def name(self) -> str:

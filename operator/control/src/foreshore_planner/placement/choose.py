@@ -105,7 +105,7 @@ def domain(node: snapshot.Node, demand: candidates.Demand) -> str:
 
 
 def tier_rank(node: snapshot.Node, demand: candidates.Demand) -> int:
-    """Return 0 for a node of the tier that the policy wants first, else 1."""
+    """Return the place of a node's tier in what the policy prefers."""
     if demand.placement.tier.value != "EdgeFirst":
         return 0
     return 0 if node.tier is v1alpha1.Tier.EDGE else 1

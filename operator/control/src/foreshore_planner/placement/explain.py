@@ -4,10 +4,11 @@ The nearest one that missed only the budget, and what would make it fit.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from foreshore_api import v1alpha1
 from foreshore_api.reasons import placement as reasons
+from foreshore_api.v1alpha1 import inferenceplacement
 from foreshore_planner import latency, phrases
 from foreshore_planner.placement import candidates
 
@@ -63,6 +64,30 @@ def nearest(offered: Sequence[candidates.Candidate], budget: float) -> str | Non
     )
     needed = candidates.milliseconds(best.prediction.total or 0.0)
     return f"nearest is {best.node.name}: it would need a budget of {needed} ({stages})"
+
+
+def alternatives(
+    history: tuple[inferenceplacement.Move, ...],
+    offers: candidates.Offers | None,
+    chosen: Mapping[str, candidates.Candidate],
+) -> tuple[inferenceplacement.Move, ...]:
+    """Return a history whose moves of this pass, the first, say which nodes were possible too."""
+    if offers is None or not chosen:
+        return history
+    taken = {candidate.node.name for candidate in chosen.values()}
+    others = [
+        f"{near.node.name} ({_predicted(near)})"
+        for near in sorted(offers.fitting, key=lambda near: near.prediction.bound or 0.0)
+        if near.node.name not in taken
+    ]
+    text = phrases.listed(others) if others else "no other node"
+    fresh = [move.model_copy(update={"others": text[:256]}) for move in history]
+    return (*fresh[: len(chosen)], *history[len(chosen) :])
+
+
+def _predicted(candidate: candidates.Candidate) -> str:
+    total = candidate.prediction.total
+    return "unknown" if total is None else candidates.milliseconds(total)
 
 
 def shortfall(replicas: Sequence[v1alpha1.inferenceplacement.ReplicaStatus], wanted: str) -> str:

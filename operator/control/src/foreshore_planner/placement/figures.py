@@ -6,6 +6,7 @@ A figure replaces the one shown before only when it differs by more than `NOISE`
 are 15.5 % wide, and a value that wavers between two of them is no news.
 """
 
+import functools
 import hashlib
 import math
 from collections.abc import Sequence
@@ -20,6 +21,9 @@ PORT = 8080
 """Where serving listens in a pod."""
 
 NOISE = 0.2
+
+_seconds = functools.lru_cache(maxsize=4096)(scalars.seconds)
+"""Figures that are shown are read again at each look."""
 
 STEADY = 10
 """Percent by which an error may waver before it is written anew."""
@@ -122,14 +126,14 @@ def budget(case: Case, predictions: Sequence[latency.Prediction]) -> inferencepl
     return inferenceplacement.Budget(
         limit=duration(case.demand.budget),
         from_=inferenceplacement.CountedFrom.RECEIPT,
-        predicted=_settled(
+        predicted=settled(
             slowest.total if slowest is not None else None, shown.predicted if shown else None
         ),
-        measured=_settled(case.evidence.measured(), shown.measured if shown else None),
+        measured=settled(case.evidence.measured(), shown.measured if shown else None),
         split=tuple(
             inferenceplacement.StageShare(
                 stage=inferenceplacement.BudgetStage(stage.stage.value),
-                p99=_settled(
+                p99=settled(
                     stage.p99, before.get(inferenceplacement.BudgetStage(stage.stage.value))
                 )
                 or "0ms",
@@ -198,11 +202,12 @@ def duration(seconds: float) -> str:
     return (text.rstrip("0").rstrip(".") if "." in text else text) + unit
 
 
-def _settled(seconds: float | None, shown: str | None) -> str | None:
+def settled(seconds: float | None, shown: str | None) -> str | None:
+    """Return a duration as it is to be shown: as before, where it differs by no more than noise."""
     if seconds is None:
         return None
     if shown is not None:
-        old = scalars.seconds(shown)
+        old = _seconds(shown)
         if old > 0 and abs(seconds - old) / old <= NOISE:
             return shown
     return duration(seconds)

@@ -19,6 +19,7 @@ Nothing here is looked at because a figure crept: a placement sees the load of n
 looked at for another reason, or in its turn. Called by `supply`.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -45,14 +46,15 @@ class NodeLoad:
     """What nobody else reserves of the node, in cores; a call runs in one thread, so at least 1."""
     busy: Mapping[snapshot.At, float] = field(default_factory=dict)
     """The share of a core that each placement's calls take there."""
+    total: float = 0.0
+    """The sum of them."""
     _stretches: dict[snapshot.At | None, distributions.Stretch] = field(
         default_factory=dict, compare=False, repr=False
     )
 
     def utilisation(self, asking: snapshot.At, own: float) -> float:
         """Return the share of the node that is at work with the calls of `asking` added."""
-        others = sum(share for placement, share in self.busy.items() if placement != asking)
-        return (others + own) / self.cores
+        return (self.total - self.busy.get(asking, 0.0) + own) / self.cores
 
     def stretch(self, asking: snapshot.At) -> distributions.Stretch:
         """Return how much longer calls of a placement take because of the others."""
@@ -97,7 +99,8 @@ def of(
         if at not in busy:
             measured = reports[pod.site].busy(at[:2])
             busy[at] = reserved(pod.requests) if measured is None else measured.get(node.name, 0.0)
-    return NodeLoad(max(1.0, (node.allocatable.cpu - node.requested.cpu) / 1000), busy)
+    cores = max(1.0, (node.allocatable.cpu - node.requested.cpu) / 1000)
+    return NodeLoad(cores, busy, math.fsum(busy.values()))
 
 
 def own(

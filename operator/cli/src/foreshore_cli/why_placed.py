@@ -1,0 +1,288 @@
+"""`kubectl foreshore why-placed`: why a policy infers where it does, and not elsewhere.
+
+placements.look (one policy) ─► Explanation of each placement ─► text | document
+
+From the placements' status alone: the operator wrote down what it compared, this puts it in words.
+Where the status does not name a node that is asked about, that is said, with what is known.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import rich.text
+import rich.tree
+
+from foreshore_api import scalars, v1alpha1
+from foreshore_api.reasons import placement as reasons
+from foreshore_api.v1alpha1 import inferenceplacement
+from foreshore_cli import api, errors, options, placements, terminal
+
+Json = dict[str, Any]
+
+BRIEF: Final = 3
+"""Nodes and moves that are told; `-o wide` tells all that status has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked about the placements of a policy."""
+
+    policy: str
+    site: str | None = None
+    slot: str | None = None
+    node: str | None = None
+    at: datetime.datetime | None = None
+    """A moment in the past; None for now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What one placement's status answers."""
+
+    placement: v1alpha1.InferencePlacement
+    replicas: tuple[inferenceplacement.ReplicaStatus, ...]
+    chosen: Mapping[str, inferenceplacement.ChosenNode]
+    """By node."""
+    passed: tuple[inferenceplacement.PassedNode, ...]
+    moves: tuple[inferenceplacement.Move, ...]
+    unnamed: str = ""
+    """What is known of a node that was asked about and that status does not name."""
+
+    def document(self) -> Json:
+        """The same for programs."""
+        return {
+            "namespace": self.placement.namespace,
+            "policy": self.placement.spec.policy_ref.name,
+            "site": self.placement.spec.site,
+            "replicas": [replica.document() for replica in self.replicas],
+            "chosen": [node.document() for _, node in sorted(self.chosen.items())],
+            "passed": [node.document() for node in self.passed],
+            "moves": [move.document() for move in self.moves],
+            **({"unnamed": self.unnamed} if self.unnamed else {}),
+        }
+
+
+def moment(written: str) -> datetime.datetime:
+    """The moment that a person wrote. Raises UsageError."""
+    try:
+        return scalars.instant(written)
+    except ValueError:
+        hint = "such as 2026-03-01T10:00:00Z"
+        raise errors.UsageError(f"--at takes a moment, {hint}, and not {written!r}") from None
+
+
+def run(target: options.Target, output: options.OutputFormat, question: Question) -> int:
+    """Read, explain, show; return the exit code."""
+    server = api.connect(target)
+    explanations = explain(server, question)
+    is_wide = output is options.OutputFormat.WIDE
+    if output.is_document:
+        items = [explanation.document() for explanation in explanations]
+        terminal.document({"placements": items}, output)
+    else:
+        terminal.show(
+            *(drawn(it, question, is_wide=is_wide) for it in explanations), is_wide=is_wide
+        )
+    return errors.EXIT_WELL
+
+
+def explain(server: api.Reads, question: Question) -> list[Explanation]:
+    """Explain every placement that is asked about. Raises CommandError where there is none."""
+    seen = placements.look(server, placements.Filter(question.policy))
+    for unreadable in seen.unreadable:
+        terminal.say(f"{unreadable.name}: {unreadable.problem}")
+    listed = [
+        placement
+        for branch in seen.branches
+        for placement in branch.placements
+        if question.site in (None, placement.spec.site)
+    ]
+    if not listed:
+        where = f" at site {question.site}" if question.site else ""
+        hint = f"`kubectl foreshore placements {question.policy}` says why"
+        raise errors.CommandError(f"nothing is placed for {question.policy!r}{where}: {hint}")
+    explanations = [explained(placement, question) for placement in listed]
+    if question.slot is not None and not any(it.replicas or it.moves for it in explanations):
+        raise errors.CommandError(f"no placement of {question.policy!r} has a slot {question.slot}")
+    return explanations
+
+
+def explained(placement: v1alpha1.InferencePlacement, question: Question) -> Explanation:
+    """Pick from one placement's status what was asked."""
+    status = placement.status
+    considered = status.candidates
+    chosen = {node.node: node for node in considered.chosen} if considered else {}
+    replicas = tuple(
+        replica for replica in status.replicas if question.slot in (None, replica.slot)
+    )
+    if question.slot is not None:
+        chosen = {
+            replica.node: chosen[replica.node] for replica in replicas if replica.node in chosen
+        }
+    moves = status.moves
+    if question.slot is not None:
+        moves = tuple(_moves_to({replica.node for replica in replicas}, moves))
+    if question.at is not None:
+        moves = tuple(_until(question.at, moves))
+    passed = considered.passed if considered else ()
+    if question.node is None:
+        return Explanation(placement, replicas, chosen, passed, moves)
+    node = question.node
+    passed = tuple(other for other in passed if other.node == node)
+    in_use = tuple(replica for replica in replicas if replica.node == node)
+    return Explanation(
+        placement,
+        in_use,
+        {name: of for name, of in chosen.items() if name == node},
+        passed,
+        tuple(move for move in moves if node in (move.from_, move.to)),
+        "" if passed or in_use else _unnamed(node, considered),
+    )
+
+
+def _moves_to(
+    nodes: set[str], moves: Sequence[inferenceplacement.Move]
+) -> Iterator[inferenceplacement.Move]:
+    """Moves that led to these nodes, newest first: each leads to where the next one began."""
+    for move in moves:
+        if move.to in nodes:
+            yield move
+            nodes = nodes | ({move.from_} if move.from_ else set())
+
+
+def _until(
+    at: datetime.datetime, moves: Sequence[inferenceplacement.Move]
+) -> Iterator[inferenceplacement.Move]:
+    """Moves that had been made by then; one whose time cannot be read is left out."""
+    for move in moves:
+        try:
+            is_earlier = scalars.instant(move.time) <= at
+        except ValueError:
+            continue
+        if is_earlier:
+            yield move
+
+
+def _unnamed(node: str, considered: inferenceplacement.Candidates | None) -> str:
+    """What is known of a node that status does not name."""
+    if considered is None:
+        return f"the operator has not compared any nodes yet, {node} neither"
+    counted = ", ".join(f"{of.count} {of.reason}" for of in considered.rejected)
+    others = f": of {considered.total} nodes, {counted}" if counted else ""
+    return f"{node} is none of the {inferenceplacement.PASSED} nodes that are named{others}"
+
+
+def drawn(explanation: Explanation, question: Question, *, is_wide: bool) -> rich.tree.Tree:
+    """One placement as a tree: why here, why not there, how it came here."""
+    placement = explanation.placement
+    head = (placement.spec.policy_ref.name, "bold")
+    tree = rich.tree.Tree(
+        terminal.text(head, " at site ", (placement.spec.site, "bold"), _as_of(question)),
+        guide_style="dim",
+    )
+    if question.at is None:
+        _draw_replicas(tree, explanation)
+        _draw_budget(tree, placement.status.budget)
+        _draw_passed(tree, explanation.passed if is_wide else explanation.passed[:BRIEF])
+        _draw_rest(tree, explanation, is_wide=is_wide)
+    if explanation.unnamed:
+        tree.add(terminal.text(terminal.clean(explanation.unnamed)))
+    _draw_moves(tree, explanation.moves if is_wide else explanation.moves[:BRIEF], question)
+    return tree
+
+
+def _as_of(question: Question) -> str:
+    return f" at {scalars.timestamp(question.at)}" if question.at is not None else ""
+
+
+def _draw_replicas(tree: rich.tree.Tree, explanation: Explanation) -> None:
+    for replica in explanation.replicas:
+        line = terminal.text(
+            (replica.slot, "bold"), f" is on {replica.node}: ", f"{replica.role}, {replica.phase}"
+        )
+        branch = tree.add(line)
+        node = explanation.chosen.get(replica.node)
+        if node is None:
+            branch.add(terminal.text(("why is not known: the operator has not said it yet", "dim")))
+            continue
+        if node.why:
+            branch.add(terminal.text(terminal.clean(node.why)))
+        branch.add(terminal.text(_figures(node)))
+
+
+def _figures(node: inferenceplacement.ChosenNode | inferenceplacement.PassedNode) -> str:
+    """What is predicted of a node, how busy it is, what it costs."""
+    parts = [
+        f"predicted {node.predicted}" if node.predicted else "nothing predicted",
+        f"{node.busy} % busy" if node.busy is not None else "",
+        f"{node.price} an hour" if node.price is not None else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _draw_budget(tree: rich.tree.Tree, budget: inferenceplacement.Budget | None) -> None:
+    """The prediction's parts, and how far it is off."""
+    if budget is None:
+        return
+    split = ", ".join(f"{share.stage} {share.p99}" for share in budget.split)
+    of = f" ({split})" if split else ""
+    measured = budget.measured or "not yet"
+    line = (
+        f"budget {budget.limit}: predicted {budget.predicted or 'nothing'}{of}, measured {measured}"
+    )
+    branch = tree.add(terminal.text(line))
+    if budget.model_error is not None:
+        error = budget.model_error
+        side = "above" if error.percent > 0 else "below"
+        text = (
+            f"measured {abs(error.percent)} % {side} what the stages add up to, since {error.since}"
+        )
+        branch.add(terminal.text((text, "yellow")))
+    if budget.margin is not None:
+        branch.add(terminal.text(f"predictions here are raised by {budget.margin} % for that"))
+
+
+def _draw_passed(tree: rich.tree.Tree, passed: Sequence[inferenceplacement.PassedNode]) -> None:
+    for node in passed:
+        message = f": {terminal.clean(node.message)}" if node.message else ""
+        branch = tree.add(
+            terminal.text("not on ", (node.node, "bold"), ": ", (node.reason, "yellow"), message)
+        )
+        branch.add(terminal.text(_figures(node)))
+        if node.change:
+            branch.add(terminal.text(f"what would change it: {terminal.clean(node.change)}"))
+
+
+def _draw_rest(tree: rich.tree.Tree, explanation: Explanation, *, is_wide: bool) -> None:
+    """How many nodes are not told of, and why each kind was none."""
+    considered = explanation.placement.status.candidates
+    left = len(explanation.passed) - (len(explanation.passed) if is_wide else BRIEF)
+    if left > 0:
+        tree.add(terminal.text((f"{left} more nodes with -o wide", "dim")))
+    if considered is not None and is_wide:
+        for of in considered.rejected:
+            tree.add(terminal.text(f"{of.count} nodes: ", (of.reason, "yellow")))
+
+
+def _draw_moves(
+    tree: rich.tree.Tree, moves: Sequence[inferenceplacement.Move], question: Question
+) -> None:
+    """How it came here, newest first: cause, evidence, what else was possible."""
+    if not moves:
+        by_then = "by then" if question.at is not None else "that status still knows"
+        tree.add(terminal.text((f"no move {by_then}", "dim")))
+    for move in moves:
+        path = f"from {move.from_} to {move.to}" if move.from_ else f"placed on {move.to}"
+        row = reasons.TABLE.get(move.cause)
+        meaning = f" ({row.meaning.rstrip('.')})" if row is not None else ""
+        branch = tree.add(
+            terminal.text((move.time, "dim"), f" {path}: ", (move.cause, "bold"), meaning)
+        )
+        if move.evidence:
+            branch.add(terminal.text(f"seen: {terminal.clean(move.evidence)}"))
+        if move.others:
+            branch.add(terminal.text(f"possible too: {terminal.clean(move.others)}"))
