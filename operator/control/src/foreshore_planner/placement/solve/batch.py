@@ -10,6 +10,7 @@ nothing here reads a clock, draws a number or depends on the order of rows.
                     it stays only when it is better: fewer unplaced, better grades, lower cost
     exchanges       still some left? what this batch has placed gives way where several enter for
                     it; for the last few, others move at depth 3
+    many slots      those that pay most change places with some that lose less
     at the end      the fewest leave the nodes that hold more than they have
 
 A slot is refused for good when no candidate could hold it even empty of all that may move.
@@ -22,7 +23,7 @@ from typing import Final
 
 import numpy
 
-from foreshore_planner.placement.solve import ejection, exchange, order, relief
+from foreshore_planner.placement.solve import ejection, exchange, order, relief, thrift
 from foreshore_planner.placement.solve.allocation import Allocation
 from foreshore_planner.placement.solve.problem import (
     NOWHERE,
@@ -78,6 +79,8 @@ def _place(progress: _Filling, slots: Sequence[int]) -> None:
         failed = _exchanged(progress, failed, batch)
     if len(failed) <= LAST_FEW:
         _search_deeper(progress, failed)
+    if len(slots) >= MANY:
+        thrift.lower_costs(progress.allocation, slots)
 
 
 def _in_the_better_order(progress: _Filling, slots: Sequence[int]) -> list[int]:
