@@ -27,6 +27,7 @@ from foreshore_planner.placement.solve import ejection, exchange, order, relief,
 from foreshore_planner.placement.solve.allocation import Allocation
 from foreshore_planner.placement.solve.problem import (
     NOWHERE,
+    UNLIMITED,
     PlacementProblem,
     PlacementSolution,
 )
@@ -137,7 +138,7 @@ def _in_order(progress: _Filling, slots: Iterable[int]) -> list[int]:
 def _by_moving_replicas(progress: _Filling, slot: int, stuck: set[int]) -> bool:
     """Place a slot where running replicas make room, within what may move in a batch."""
     allocation = progress.allocation
-    left = allocation.problem.move_limit - len(allocation.moved())
+    left = _moves_left(allocation)
     search = ejection.Ejection(allocation, left, stuck)
     is_placed = left > 0 and search.make_room(slot)
     if is_placed:
@@ -196,8 +197,12 @@ def _near(allocation: Allocation, failed: Iterable[int], batch: frozenset[int]) 
 
 def _relieve(allocation: Allocation) -> tuple[int, ...]:
     """Let the fewest leave the nodes that are too full; return the nodes that stay so."""
-    left = allocation.problem.move_limit - len(allocation.moved())
-    return relief.relieve(allocation, allocation.problem.overfull, left)
+    return relief.relieve(allocation, allocation.problem.overfull, _moves_left(allocation))
+
+
+def _moves_left(allocation: Allocation) -> int:
+    limit = allocation.problem.move_limit
+    return limit if limit == UNLIMITED else limit - len(allocation.moved())
 
 
 def _is_possible(allocation: Allocation, slot: int) -> bool:
