@@ -87,13 +87,20 @@ def _placed(plan: case.PlacementPlan) -> Said:
     lost = [replica for replica in plan.replicas if replica.phase.value == "Lost"]
     if lost:
         message = f"{lost[0].slot} is lost with {lost[0].node} and no other node can serve"
-        return (Type.PLACED, FALSE, Reason.REPLICA_LOST, f"{message}: {findings.summary}")
+        return (Type.PLACED, FALSE, Reason.REPLICA_LOST, f"{message}: {_why_none(findings)}")
     if _is_left_to_agents(plan):
         return _placed_in_agents(plan)
     if findings.unplaced == 0:
         return (Type.PLACED, TRUE, Reason.PLACED, "every replica has a node")
     reason = Reason.NO_CANDIDATE if not plan.replicas else Reason.INSUFFICIENT_ROOM
-    return (Type.PLACED, FALSE, reason, findings.summary)
+    return (Type.PLACED, FALSE, reason, _why_none(findings))
+
+
+def _why_none(findings: case.Findings) -> str:
+    """Say why no node is free for a slot, and what was left untried."""
+    if findings.cut_short is None:
+        return findings.summary
+    return f"{findings.summary}; {findings.cut_short}"
 
 
 def _placed_in_agents(plan: case.PlacementPlan) -> Said:

@@ -125,7 +125,7 @@ def place(stock: supply.Supply, cases: Sequence[case.Case]) -> tuple[case.Placem
         return _neighbour(stock, key)
 
     matched = matching.match(stock, allowed, find)
-    plans += [planned(stock, turn, chosen) for turn, chosen in matched]
+    plans += [planned(stock, match) for match in matched]
     return tuple(sorted(plans, key=lambda plan: (plan.namespace, plan.policy, plan.site)))
 
 
@@ -156,10 +156,9 @@ def _take_staying(stock: supply.Supply, turn: turns.PermittedWants) -> None:
             stock.take(held.node, inputs.demand.requests)
 
 
-def planned(
-    stock: supply.Supply, turn: turns.PermittedWants, chosen: Mapping[str, candidates.Candidate]
-) -> case.PlacementPlan:
-    """Return the plan of one placement, of which `chosen` are the nodes of new replicas."""
+def planned(stock: supply.Supply, match: matching.Match) -> case.PlacementPlan:
+    """Return the plan of one placement."""
+    turn, chosen = match.turn, match.chosen
     asking, held = turn.wants, turn.wants.held
     layout = {slot: incumbent.node for slot, incumbent in turn.staying.items()}
     layout |= {slot: held[slot].node for slot in turn.allowed if slot not in chosen}
@@ -170,7 +169,9 @@ def planned(
     history = slots.moves(inputs, held, chosen, asking.causes)
     plan = assembly.assemble(inputs, layout, history, offers, turn.waiting)
     return dataclasses.replace(
-        plan, is_settled=asking.is_content and not turn.has_yielded and _is_sound(plan)
+        plan,
+        findings=dataclasses.replace(plan.findings, cut_short=match.cut_short),
+        is_settled=asking.is_content and not turn.has_yielded and _is_sound(plan),
     )
 
 

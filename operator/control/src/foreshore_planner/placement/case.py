@@ -78,6 +78,8 @@ class Findings:
     """Why replicas refuse the version that is asked for, in words."""
     shortfall: str = ""
     """Which replicas another provider computes than the one that is wanted first, in words."""
+    cut_short: str | None = None
+    """What a bound left untried for a slot without a node, and what to do, in words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ class Ejection:
     """A search for room on behalf of one slot."""
 
     def __init__(
-        self, allocation: Allocation, moves_left: int, stuck: set[int], reach: Reach = USUAL
+        self, allocation: Allocation, moves_left: int, stuck: set[int], reach: Reach | None = None
     ) -> None:
         """Search with what earlier searches learnt: `stuck` are slots that could not move.
 
@@ -49,6 +49,7 @@ class Ejection:
         self._allocation = allocation
         self._moves_left = moves_left
         self._stuck = stuck
+        reach = reach or USUAL
         self._depth = reach.depth
         self._trials = reach.trials
 
