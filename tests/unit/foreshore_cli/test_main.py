@@ -122,7 +122,7 @@ def test_every_example_of_the_help_is_a_command_that_is_understood(verb: str) ->
 def test_help_names_every_verb_in_a_line_that_is_not_cut_off() -> None:
     listed = run("--help").stdout.partition("Commands:")[2]
     assert "..." not in listed
-    for verb in ("status", "placements", "move", "nodes", "why-placed", "why", "lint"):
+    for verb in VERBS:
         assert f"  {verb} " in listed
 
 

@@ -3,9 +3,11 @@
 import dataclasses
 import itertools
 from collections import Counter
+from types import ModuleType
 from typing import Any
 
 import highspy
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +15,8 @@ from builders import planning as build
 from foreshore_api import v1alpha1
 from foreshore_planner import plan as planning
 from foreshore_planner import snapshot
-from foreshore_planner.placement import pace
+from foreshore_planner.placement import matching, pace
+from foreshore_planner.placement.solve import ejection
 
 SMALL = snapshot.ComputeResources(cpu=300, memory=4 << 30)
 LARGE = snapshot.ComputeResources(cpu=1000, memory=4 << 30)
@@ -75,6 +78,26 @@ def test_a_replica_that_nobody_lets_us_move_makes_no_room() -> None:
         "False",
         "NoCandidate",
     )
+
+
+@pytest.mark.parametrize(
+    ("module", "bound", "value", "sentence"),
+    [
+        (ejection, "USUAL", ejection.Reach(depth=2, trials=0), matching.ENDED),
+        (matching, "MOVABLES", 0, matching.CAPPED),
+    ],
+    ids=["a search that its bound ended", "replicas that were not asked"],
+)
+def test_the_condition_says_what_a_bound_left_untried(
+    module: ModuleType, bound: str, value: object, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert nodes_of(moved(two_nodes()))["second"] == ["edge-1"]
+    monkeypatch.setattr(module, bound, value)
+    made = moved(two_nodes())
+    assert nodes_of(made) == {"first": ["edge-1"], "second": []}
+    message = build.message(made, "InferencePlacement", "second.hq", "Placed")
+    assert message.endswith(f"; {sentence}")
+    assert matching.REMEDY in sentence
 
 
 def test_no_replica_makes_room_by_going_over_its_budget() -> None:

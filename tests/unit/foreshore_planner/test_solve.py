@@ -4,13 +4,14 @@ import dataclasses
 import random
 from collections.abc import Sequence
 
+import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import plain_schedulers
 from builders import exact, fleets
-from foreshore_planner.placement.solve import batch, problem
+from foreshore_planner.placement.solve import batch, problem, thrift
 from foreshore_planner.placement.solve.problem import NOWHERE, Grade, Offer, SlotRow
 
 NODES = 5
@@ -325,6 +326,33 @@ def test_a_crowded_fleet_is_placed_as_far_as_a_mixed_integer_program_places_it(s
     asked = fleets.crowded(seed, placements=150)
     unplaced = batch.solve(asked).unplaced
     assert unplaced == 0 or unplaced <= exact.fewest_unplaced(asked, seconds=5).value
+
+
+DISTRICT = fleets.Shape(sites=20, region_nodes=4, placements=1000)
+"""A tenth of the full size."""
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_large_batch_costs_little_more_than_its_linear_relaxation(seed: int) -> None:
+    asked = fleets.fleet(seed, DISTRICT)
+    bound = exact.relaxed(fleets.pooled(asked, DISTRICT), seconds=60)
+    assert exact.cost(asked, batch.solve(asked).candidates) <= 1.01 * bound.value
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_who_changes_places_for_a_lower_cost_keeps_room_and_grades(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = fleets.fleet(seed, DISTRICT)
+    after = batch.solve(asked).candidates
+    monkeypatch.setattr(thrift, "lower_costs", lambda *_: None)
+    before = batch.solve(asked).candidates
+    assert (after != before).any()
+    assert exact.cost(asked, after) < exact.cost(asked, before)
+    assert (asked.grades[after] <= asked.grades[before]).all()
+    used = numpy.zeros_like(asked.free)
+    numpy.add.at(used, asked.nodes[after], asked.demand)
+    assert (used <= asked.free).all()
 
 
 def test_name_order_leaves_out_what_the_engine_places() -> None:

@@ -97,7 +97,7 @@ def _whether_placed(plan: case.PlacementPlan) -> Said:
     lost = [replica for replica in plan.replicas if replica.phase.value == "Lost"]
     if lost:
         message = f"{lost[0].slot} is lost with {lost[0].node} and no other node can serve"
-        return (Type.PLACED, FALSE, Reason.REPLICA_LOST, f"{message}: {findings.summary}")
+        return (Type.PLACED, FALSE, Reason.REPLICA_LOST, f"{message}: {_why_none(findings)}")
     if _is_left_to_agents(plan):
         return _placed_in_agents(plan)
     if findings.cannot_leave is not None:
@@ -107,7 +107,14 @@ def _whether_placed(plan: case.PlacementPlan) -> Said:
         more = f"; {findings.delay.message}" if findings.delay is not None else ""
         return (Type.PLACED, TRUE, Reason.PLACED, f"every replica has a node{more}")
     reason = Reason.NO_CANDIDATE if not plan.replicas else Reason.INSUFFICIENT_ROOM
-    return (Type.PLACED, FALSE, reason, findings.summary)
+    return (Type.PLACED, FALSE, reason, _why_none(findings))
+
+
+def _why_none(findings: case.Findings) -> str:
+    """Say why no node is free for a slot, and what was left untried."""
+    if findings.cut_short is None:
+        return findings.summary
+    return f"{findings.summary}; {findings.cut_short}"
 
 
 def _placed_in_agents(plan: case.PlacementPlan) -> Said:

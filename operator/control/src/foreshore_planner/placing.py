@@ -188,6 +188,7 @@ def planned(
         delay=turn.delay,
         unheeded=turn.unheeded,
         cannot_leave=_cannot_leave(turn, chosen),
+        cut_short=turn.cut_short,
     )
     plan = dataclasses.replace(plan, findings=findings, proposals=turn.proposals)
     is_content = asking.is_content and not turn.moves_unforced

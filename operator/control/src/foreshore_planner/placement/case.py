@@ -95,6 +95,8 @@ class Findings:
     """Which replicas another provider computes than the one that is wanted first, in words."""
     is_too_low: bool | None = None
     """Whether predictions have been too low for so long that it is said, or too high; else None."""
+    cut_short: str | None = None
+    """What a bound left untried for a slot without a node, and what to do, in words."""
 
 
 @dataclass(frozen=True, slots=True)

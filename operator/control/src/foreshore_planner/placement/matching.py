@@ -40,6 +40,20 @@ Chosen = dict[str, candidates.Candidate]
 
 Find = Callable[[snapshot.At], turns.PermittedWants | None]
 
+REMEDY: Final = "make room on a node that may serve it, or let it ask for less"
+ENDED: Final = f"the search for room ended at its bound before all was tried; {REMEDY}"
+CAPPED: Final = (
+    f"of the running replicas near it only the first {MOVABLES} were asked to make room; {REMEDY}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """The nodes of a choice, and for which slots without one a bound ended the search."""
+
+    places: Mapping[Slot, candidates.Candidate]
+    cut_short: Mapping[Slot, str] = field(default_factory=dict)
+
 
 @dataclass(slots=True)
 class _Board:
@@ -95,12 +109,10 @@ class _Board:
             held_domain=problem.NOWHERE if held is None else self.domain(held, demand),
         )
 
-    def solve(
-        self, asked: Mapping[snapshot.At, turns.PermittedWants]
-    ) -> dict[Slot, candidates.Candidate]:
+    def solve(self, asked: Mapping[snapshot.At, turns.PermittedWants]) -> _Choice:
         """Return the new node of every slot that gets one, and of those that make room for it."""
         if not self.rows:
-            return {}
+            return _Choice({})
         demands = {key: turn.wants.case.demand.requests for key, turn in asked.items()}
         kinds = sorted({name for requests in demands.values() for name, _ in requests.extended})
         rows = [
@@ -120,7 +132,10 @@ class _Board:
         places |= {
             names[slot]: int(columns.nodes[position]) for slot, position in solution.moves.items()
         }
-        return {self.slots[name]: self.offered[(name, node)] for name, node in places.items()}
+        return _Choice(
+            {self.slots[name]: self.offered[(name, node)] for name, node in places.items()},
+            {self.slots[names[slot]]: ENDED for slot in solution.cut_short},
+        )
 
 
 def _columns(room: snapshot.ComputeResources, kinds: Sequence[str]) -> tuple[int, ...]:
@@ -143,13 +158,13 @@ def match(
     requests = {turn.key: turn.requests() for turn in asking}
     board = _board(stock, asked, requests)
     wanted = {(key, slot) for key, of in requests.items() for slot in of}
-    places = board.solve(asked)
-    left = wanted - places.keys()
+    choice = board.solve(asked)
+    left = wanted - choice.places.keys()
     if left:
         near = _Neighbourhood(stock, asked, find)
-        places = near.with_room_made(places, left)
+        choice = near.with_room_made(choice, left)
         asked = near.asked
-    return _divided(stock, asked, wanted, places)
+    return _divided(stock, asked, wanted, choice)
 
 
 def _board(
@@ -179,11 +194,12 @@ def _divided(
     stock: supply.Supply,
     asked: Mapping[snapshot.At, turns.PermittedWants],
     wanted: Collection[Slot],
-    places: Mapping[Slot, candidates.Candidate],
+    choice: _Choice,
 ) -> list[tuple[turns.PermittedWants, Chosen]]:
     """Return what each placement gets, and take the room; who makes room says for whom."""
     chosen: dict[snapshot.At, Chosen] = {key: {} for key in asked}
     yielding: dict[snapshot.At, dict[str, slots.Force]] = {}
+    places, cut_short = choice.places, {key: text for (key, _), text in choice.cut_short.items()}
     for (key, slot), candidate in sorted(places.items(), key=lambda item: item[0]):
         chosen[key][slot] = candidate
         stock.take(candidate.node.name, asked[key].wants.case.demand.requests)
@@ -191,9 +207,17 @@ def _divided(
             left = asked[key].wants.held[slot].node
             yielding.setdefault(key, {})[slot] = (reasons.MADE_ROOM, _beneficiary(places, left))
     return [
-        (turn.moving(yielding[key]) if key in yielding else turn, chosen[key])
+        (_said(turn, yielding.get(key), cut_short.get(key)), chosen[key])
         for key, turn in sorted(asked.items())
     ]
+
+
+def _said(
+    turn: turns.PermittedWants, forces: Mapping[str, slots.Force] | None, cut_short: str | None
+) -> turns.PermittedWants:
+    """Return a placement with what makes room, and with what was left untried for it."""
+    moved = turn if forces is None else turn.moving(forces)
+    return dataclasses.replace(moved, cut_short=cut_short) if cut_short is not None else moved
 
 
 def _beneficiary(places: Mapping[Slot, candidates.Candidate], node: str) -> str:
@@ -215,25 +239,28 @@ class _Neighbourhood:
         self._asked = asked
         self.asked: dict[snapshot.At, turns.PermittedWants] = dict(asked)
         """The placements of the problem that was solved last."""
+        self._is_capped = False
 
-    def with_room_made(
-        self, places: Mapping[Slot, candidates.Candidate], left: Collection[Slot]
-    ) -> dict[Slot, candidates.Candidate]:
+    def with_room_made(self, first: _Choice, left: Collection[Slot]) -> _Choice:
         """Choose again, with the replicas near `left` as some that may move.
 
-        Where it does not give a node to more slots, the first choice stands.
+        Where it does not give a node to more slots, the first choice stands; what was left untried
+        is said of either.
         """
         requests = {key: turn.requests(is_full_too=True) for key, turn in self._asked.items()}
         movables = self._movables(requests, left)
+        cut_short = {**first.cut_short, **dict.fromkeys(left, CAPPED)}
+        cut_short = cut_short if self._is_capped else dict(first.cut_short)
         for _ in range(ATTEMPTS if movables else 0):
             asked = self._turns({key for key, _ in movables})
             again = _board(self._stock, asked, requests, movables).solve(asked)
-            moved = [slot for slot in again if slot in movables]
+            cut_short |= again.cut_short
+            moved = [slot for slot in again.places if slot in movables]
             beyond = self._beyond(moved)
             if not beyond:
-                is_better = len(again) - len(moved) > len(places)
+                is_better = len(again.places) - len(moved) > len(first.places)
                 self.asked = asked if is_better else self.asked
-                return again if is_better else dict(places)
+                return _without_node(again.places if is_better else first.places, cut_short)
             kept = {slot for slot in moved if slot not in beyond}
             sites = {key[2] for key, _ in beyond}
             movables = {
@@ -241,7 +268,7 @@ class _Neighbourhood:
                 for slot, offered in movables.items()
                 if slot in kept or slot[0][2] not in sites
             }
-        return dict(places)
+        return _without_node(first.places, cut_short)
 
     def _turns(self, keys: Iterable[snapshot.At]) -> dict[snapshot.At, turns.PermittedWants]:
         others = {key: turn for key in keys if (turn := self._turn(key)) is not None}
@@ -279,6 +306,7 @@ class _Neighbourhood:
             for replica in self._stock.seen.index.replicas_on.get(node, ()):
                 slot = ((replica.namespace, replica.policy, replica.site), replica.slot)
                 if len(collected) >= MOVABLES:
+                    self._is_capped = True
                     return collected
                 if slot not in collected and (offered := self._offered(replica)):
                     collected[slot] = offered
@@ -301,6 +329,13 @@ class _Neighbourhood:
         if own is not None:
             able[replica.node] = candidates.candidate(own, self._stock.prices)
         return list(able.values()) if len(able) > 1 else ()
+
+
+def _without_node(
+    places: Mapping[Slot, candidates.Candidate], cut_short: Mapping[Slot, str]
+) -> _Choice:
+    """Return a choice that says of those without a node what was left untried."""
+    return _Choice(places, {slot: text for slot, text in cut_short.items() if slot not in places})
 
 
 def _nodes(offers: Iterable[Sequence[candidates.Candidate]]) -> list[str]:

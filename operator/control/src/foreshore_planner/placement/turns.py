@@ -85,6 +85,8 @@ class PermittedWants:
     """Moves that wait for a person."""
     unheeded: str | None = None
     """Why a person's confirmation does nothing, in words."""
+    cut_short: str | None = None
+    """What a bound left untried for a slot without a node, and what to do, in words."""
     delay: case.Delay | None = None
     """Why a replica that would be better elsewhere stays where it is."""
 

@@ -5,7 +5,7 @@ and `back_to` undoes all since a mark. Only what is touched is read from the pro
 that a small batch in a large fleet costs what the batch costs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, cast
 
 from foreshore_planner.placement.solve.problem import NOWHERE, Grade, Integers, PlacementProblem
@@ -42,6 +42,8 @@ class Allocation:
         self._crowds: dict[int, tuple[list[int], list[int]]] = {}
         self._needs: dict[int, tuple[tuple[int, int], ...]] = {}
         self._candidates: dict[int, int] = {}
+        self._given: dict[int, int] = {}
+        """The candidates of held slots that have not moved, of those that were asked for."""
         self._changes: list[tuple[int, int]] = []
 
     def candidate(self, slot: int) -> int:
@@ -49,8 +51,12 @@ class Allocation:
         position = self._candidates.get(slot, _AS_GIVEN)
         if position != _AS_GIVEN or self._held[slot] == NOWHERE:
             return max(position, NOWHERE)
-        span = range(self.starts[slot], self.starts[slot + 1])
-        return next((at for at in span if self.nodes[at] == self._held[slot]), NOWHERE)
+        given = self._given.get(slot)
+        if given is None:
+            span = range(self.starts[slot], self.starts[slot + 1])
+            given = next((at for at in span if self.nodes[at] == self._held[slot]), NOWHERE)
+            self._given[slot] = given
+        return given
 
     def is_held(self, slot: int) -> bool:
         """Whether a slot is a running replica that has not moved in this batch."""
@@ -86,7 +92,10 @@ class Allocation:
 
     def amount(self, slot: int, kind: int) -> int:
         """Return how much a slot asks of a resource."""
-        return next((amount for other, amount in self.need(slot) if other == kind), 0)
+        for other, amount in self._needs.get(slot) or self.need(slot):
+            if other == kind:
+                return amount
+        return 0
 
     def free(self, node: int) -> list[int]:
         """Return what is free on a node now."""
@@ -95,6 +104,11 @@ class Allocation:
     def newcomers(self, node: int) -> dict[int, None]:
         """Return the slots that this batch has put on a node."""
         return self._newcomers.get(node, _NO_SLOTS)
+
+    def with_newcomers(self, positions: Iterable[int]) -> list[int]:
+        """Return the candidates on whose nodes this batch has put somebody."""
+        nodes, newcomers = self.nodes, self._newcomers
+        return [position for position in positions if newcomers.get(nodes[position])]
 
     def incumbents(self, node: int) -> dict[int, None]:
         """Return the running replicas on a node that have not moved in this batch."""

@@ -10,6 +10,7 @@ nothing here reads a clock, draws a number or depends on the order of rows.
                     it stays only when it is better: fewer unplaced, better grades, lower cost
     exchanges       still some left? what this batch has placed gives way where several enter for
                     it; for the last few, others move at depth 3
+    many slots      those that pay most change places with some that lose less
     at the end      the fewest leave the nodes that hold more than they have
 
 A slot is refused for good when no candidate could hold it even empty of all that may move.
@@ -22,10 +23,11 @@ from typing import Final
 
 import numpy
 
-from foreshore_planner.placement.solve import ejection, exchange, order, relief
+from foreshore_planner.placement.solve import ejection, exchange, order, relief, thrift
 from foreshore_planner.placement.solve.allocation import Allocation
 from foreshore_planner.placement.solve.problem import (
     NOWHERE,
+    UNLIMITED,
     PlacementProblem,
     PlacementSolution,
 )
@@ -78,6 +80,8 @@ def _place(progress: _Filling, slots: Sequence[int]) -> None:
         failed = _exchanged(progress, failed, batch)
     if len(failed) <= LAST_FEW:
         _search_deeper(progress, failed)
+    if len(slots) >= MANY:
+        thrift.lower_costs(progress.allocation, slots)
 
 
 def _in_the_better_order(progress: _Filling, slots: Sequence[int]) -> list[int]:
@@ -134,7 +138,7 @@ def _in_order(progress: _Filling, slots: Iterable[int]) -> list[int]:
 def _by_moving_replicas(progress: _Filling, slot: int, stuck: set[int]) -> bool:
     """Place a slot where running replicas make room, within what may move in a batch."""
     allocation = progress.allocation
-    left = allocation.problem.move_limit - len(allocation.moved())
+    left = _moves_left(allocation)
     search = ejection.Ejection(allocation, left, stuck)
     is_placed = left > 0 and search.make_room(slot)
     if is_placed:
@@ -193,8 +197,12 @@ def _near(allocation: Allocation, failed: Iterable[int], batch: frozenset[int]) 
 
 def _relieve(allocation: Allocation) -> tuple[int, ...]:
     """Let the fewest leave the nodes that are too full; return the nodes that stay so."""
-    left = allocation.problem.move_limit - len(allocation.moved())
-    return relief.relieve(allocation, allocation.problem.overfull, left)
+    return relief.relieve(allocation, allocation.problem.overfull, _moves_left(allocation))
+
+
+def _moves_left(allocation: Allocation) -> int:
+    limit = allocation.problem.move_limit
+    return limit if limit == UNLIMITED else limit - len(allocation.moved())
 
 
 def _is_possible(allocation: Allocation, slot: int) -> bool:

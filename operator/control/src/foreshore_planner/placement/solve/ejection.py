@@ -6,14 +6,14 @@ batch has placed moves before a running replica does, nobody goes to a worse gra
 that it shares while it did not before, and a bound on the trials ends every search.
 """
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
 from foreshore_planner.placement.solve.allocation import NOBODY, WORST, Allocation
 from foreshore_planner.placement.solve.problem import NOWHERE
 
-COMPARED: Final = 8
+COMPARED: Final = 3
 """Occupants of a node among which the cheapest to move is looked for, once one can move."""
 
 
@@ -39,7 +39,7 @@ class Ejection:
     """A search for room on behalf of one slot."""
 
     def __init__(
-        self, allocation: Allocation, moves_left: int, stuck: set[int], reach: Reach = USUAL
+        self, allocation: Allocation, moves_left: int, stuck: set[int], reach: Reach | None = None
     ) -> None:
         """Search with what earlier searches learnt: `stuck` are slots that could not move.
 
@@ -49,6 +49,7 @@ class Ejection:
         self._allocation = allocation
         self._moves_left = moves_left
         self._stuck = stuck
+        reach = reach or USUAL
         self._depth = reach.depth
         self._trials = reach.trials
 
@@ -59,13 +60,14 @@ class Ejection:
 
     def make_room(self, slot: int, limit: int = WORST) -> bool:
         """Place a slot, up to a rank, by moving others; what is not of use is taken back."""
-        if self._swap(slot, limit):
+        wanted = self._wanted(slot, limit)
+        if self._swap(slot, wanted):
             return True
         if self._stuck:
             self._stuck.clear()
-            if self._swap(slot, limit):
+            if self._swap(slot, wanted):
                 return True
-        return self._push(slot, limit, frozenset((slot,)), self._depth)
+        return self._push(slot, wanted, frozenset((slot,)), self._depth)
 
     def clear(self, node: int) -> bool:
         """Let an occupant of a node push another off a third, where none can simply leave."""
@@ -76,15 +78,18 @@ class Ejection:
             mark = allocation.mark()
             rank = allocation.rank_of_place(occupant, allocation.crowd(occupant))
             allocation.take(occupant)
-            if self._swap(occupant, rank) and allocation.node(occupant) != node:
+            if (
+                self._swap(occupant, self._wanted(occupant, rank))
+                and allocation.node(occupant) != node
+            ):
                 return True
             allocation.back_to(mark)
         return False
 
-    def _swap(self, slot: int, limit: int) -> bool:
+    def _swap(self, slot: int, wanted: Iterable[int]) -> bool:
         """Move the occupant whose move costs least to a candidate with room."""
         best: tuple[Loss, int, int, int] | None = None
-        for position in self._wanted(slot, limit):
+        for position in wanted:
             if best is not None:
                 break
             for number, occupant in enumerate(self._occupants(slot, position, self._stuck)):
@@ -119,10 +124,10 @@ class Ejection:
         loss = allocation.costs[target] - allocation.cost(occupant)
         return (allocation.is_held(occupant), loss, allocation.order[occupant]), target
 
-    def _push(self, slot: int, limit: int, chain: frozenset[int], depth: int) -> bool:
+    def _push(self, slot: int, wanted: Iterable[int], chain: frozenset[int], depth: int) -> bool:
         """Place a slot where an occupant leaves that pushes the next one, so many deep."""
         allocation = self._allocation
-        for position in self._wanted(slot, limit):
+        for position in wanted:
             for occupant in self._occupants(slot, position, chain):
                 mark = allocation.mark()
                 rank = allocation.rank_of_place(occupant, allocation.crowd(occupant))
@@ -142,17 +147,16 @@ class Ejection:
         if target != NOWHERE:
             self._allocation.put(occupant, target)
             return True
-        return depth > 0 and self._push(occupant, rank, chain, depth)
+        if depth <= 0:
+            return False
+        return self._push(occupant, self._wanted(occupant, rank), chain, depth)
 
     def _wanted(self, slot: int, limit: int) -> Sequence[int]:
         """The candidates of a slot up to a rank where somebody might leave, best first."""
         allocation = self._allocation
-        nodes, moves_replicas = allocation.nodes, self._moves_left > 0
-        inhabited = [
-            position
-            for position in range(allocation.starts[slot], allocation.starts[slot + 1])
-            if moves_replicas or allocation.newcomers(nodes[position])
-        ]
+        inhabited: Sequence[int] = range(allocation.starts[slot], allocation.starts[slot + 1])
+        if self._moves_left <= 0:
+            inhabited = allocation.with_newcomers(inhabited)
         crowd = allocation.crowd(slot)
         if crowd is NOBODY and limit == WORST:
             return inhabited
