@@ -24,6 +24,8 @@ HEAVY = (
 LIGHT = f"""
 import sys
 from foreshore_cli import main
+
+VERBS = ("status", "placements", "move", "nodes", "why-placed", "why", "lint")
 sys.argv[0] = "kubectl-foreshore"
 try:
     main.main()
@@ -105,9 +107,7 @@ def test_tab_behind_kubectl_foreshore_proposes_words(words: list[str], expected:
     assert directive == ":4"
 
 
-@pytest.mark.parametrize(
-    "verb", ["status", "placements", "move", "nodes", "why-placed", "why", "lint"]
-)
+@pytest.mark.parametrize("verb", VERBS)
 def test_every_example_of_the_help_is_a_command_that_is_understood(verb: str) -> None:
     text = run(verb, "--help").stdout
     known = set(re.findall(r"(?:^|\s)(--?[a-zA-Z-]+)", text.partition("Examples:")[0]))
