@@ -10,6 +10,7 @@ import pytest
 
 from foreshore_cli import completion, errors, main, why
 
+VERBS = ("status", "placements", "move", "nodes", "why-placed", "why", "lint")
 HEAVY = (
     "kubernetes",
     "rich",
@@ -24,8 +25,6 @@ HEAVY = (
 LIGHT = f"""
 import sys
 from foreshore_cli import main
-
-VERBS = ("status", "placements", "move", "nodes", "why-placed", "why", "lint")
 sys.argv[0] = "kubectl-foreshore"
 try:
     main.main()
