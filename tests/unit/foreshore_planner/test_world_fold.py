@@ -122,7 +122,8 @@ def decided(plan: case.PlacementPlan) -> case.PlacementPlan:
     delay = plan.findings.delay
     delay = dataclasses.replace(delay, message="") if delay is not None else None
     findings = dataclasses.replace(plan.findings, summary="", nearest=None, delay=delay)
-    candidates = plan.candidates.model_copy(update={"total": 0, "rejected": ()})
+    compared = {"total": 0, "rejected": (), "chosen": (), "passed": ()}
+    candidates = plan.candidates.model_copy(update=compared)
     moves = tuple(move.model_copy(update={"time": ""}) for move in plan.moves)
     proposals = tuple(
         proposal.model_copy(update={"id": "", "since": ""}) for proposal in plan.proposals
