@@ -112,7 +112,8 @@ class Door:
         """The first assignment of a node that is as awaited."""
         async with asyncio.timeout(patience.SECONDS):
             while True:
-                answer = await self.call("GET", f"/v1/agents/{node}/assignment?wait=5s")
+                path = f"/v1/agents/{node}/assignment?wait=5s"
+                answer = await self.call("GET", path, f"agent:{node}")
                 given = assignment.Assignment.decode(answer.body)
                 if is_awaited(given):
                     return given
