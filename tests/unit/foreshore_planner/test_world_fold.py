@@ -18,7 +18,7 @@ from foreshore_api.reasons import placement as reasons
 from foreshore_planner import plan as planning
 from foreshore_planner import snapshot, status, succession
 from foreshore_planner.placement import case
-from foreshore_planner.world import deadlines, delta, fold, keys
+from foreshore_planner.world import deadlines, delta, fold, hearing, keys
 
 SEQUENCES = settings(
     max_examples=int(os.environ.get("FORESHORE_SEQUENCES", "15")),
@@ -303,6 +303,16 @@ def test_a_fold_that_forgets_when_an_age_decides_is_found_out(
     monkeypatch.setattr(deadlines, forgotten, (0.0,))  # of what is younger than any
     if forgotten == "PHASE":
         monkeypatch.setattr(deadlines, "PATIENCE", ())
+    with pytest.raises(AssertionError):
+        followed(changes)
+
+
+def test_a_fold_that_forgets_who_reports_in_time_until_the_hub_is_silent_is_found_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    never = property(lambda _: None, lambda *_: None)
+    monkeypatch.setattr(hearing.Hearing, "fresh_until", never, raising=False)
+    _, changes = AGES["of a report"]
     with pytest.raises(AssertionError):
         followed(changes)
 

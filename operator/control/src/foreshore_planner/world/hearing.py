@@ -117,8 +117,8 @@ class Hearing:
     def reindex(self, parts: Mapping[named.Key, snapshot.ProductPod]) -> None:
         """Look up evidence and pods anew; renewals that only go on are where they were."""
         renewals = self.fleet.renewals if self.fleet is not None else ()
-        known = self.index.renewals if renewals is self._indexed else None
-        self.index = snapshot.fleet_index(self.fleet, parts.values(), known)
+        as_before = self.index.renewals if renewals is self._indexed else None
+        self.index = snapshot.fleet_index(self.fleet, parts.values(), as_before)
         self._indexed = renewals
 
     def _forget(self, node: str, changes: Changes) -> None:
