@@ -78,6 +78,8 @@ class PermittedWants:
     """Moves that wait for a person."""
     unheeded: str | None = None
     """Why a person's confirmation does nothing, in words."""
+    later: frozenset[str] = frozenset()
+    """Slots whose successor is not begun yet, because others are made anew first."""
     delay: case.Delay | None = None
     """Why a replica that would be better elsewhere stays where it is."""
 
