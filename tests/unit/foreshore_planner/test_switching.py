@@ -18,6 +18,7 @@ from foreshore_api.v1alpha1 import inferenceplacement
 from foreshore_api.wire import report
 from foreshore_planner import plan as planning
 from foreshore_planner import snapshot
+from foreshore_planner.placement import waves
 
 OTHER = f"sha256:{'1' * 64}"
 V2 = build.version("occupancy-v2", digest=OTHER)
@@ -692,3 +693,31 @@ def test_an_active_replica_does_not_wait_for_a_standby_that_is_lost() -> None:
     )
     made = planning.plan(build.silenced(edited, "edge-2"))
     assert "r0" in [pod.slot for plan in made.placements for pod in plan.pods]
+
+
+MUTANTS: dict[str, tuple[str, Any, Callable[[], None]]] = {
+    "that begins all at once": (
+        "_has_turn",
+        lambda *_: True,
+        lambda: test_no_more_successors_are_begun_at_once_than_fit(3, 3),
+    ),
+    "that begins none where nothing fits": (
+        "_is_busy",
+        lambda *_: True,
+        lambda: test_no_more_successors_are_begun_at_once_than_fit(0, 1),
+    ),
+    "that begins with the active replica": (
+        "_waits_for_standby",
+        lambda *_: False,
+        test_the_standby_is_made_anew_before_the_active_replica,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_rollout(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each mutant is caught by the test of the rule that it breaks."""
+    attribute, value, test = MUTANTS[name]
+    monkeypatch.setattr(waves, attribute, value)
+    with pytest.raises(AssertionError):
+        test()
