@@ -46,7 +46,7 @@ def _waits_for_standby(case: Case, turn: turns.PermittedWants, held: incumbents.
     }
     return any(
         not other.was_active and slot not in made and not case.verdicts.of(other.node).is_lost
-        for slot, other in turn.staying.items()
+        for slot, other in turn.wants.held.items()  # also one that is to go and cannot
     )
 
 
