@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -68,6 +70,7 @@ async def clean(kube: api.KubeApi, namespace: str) -> None:
         kind = kinds.of(model)
         await kube.write("DELETE", kind.path(namespace), {})
     await kube.write("DELETE", kinds.PODS.path(namespace), {"gracePeriodSeconds": 0})
+    await kube.write("DELETE", kinds.DISRUPTION_BUDGETS.path(namespace), {})
     for name in [node["metadata"]["name"] for node in await kube.list(kinds.NODES)]:
         await kube.write("DELETE", kinds.NODES.path(name=name), {})
     await kube.write("DELETE", kinds.LEASES.path("kube-node-lease"), {})
@@ -236,6 +239,79 @@ async def test_a_lost_node_is_replaced_and_its_pod_not_forced_away(world: World)
         placement = await world.read(v1alpha1.InferencePlacement, PLACEMENT)
         assert placement["status"]["moves"][0]["from"] == lost
         assert placement["status"]["moves"][0]["to"] == node_of(replacement)
+
+
+async def lost(world: World) -> str:
+    """The node of the only pod, dead from now on."""
+    (pod,) = await world.pods()
+    node = node_of(pod)
+    world.kubelets.silent.add(node)
+    world.hub.agents.pop(node)  # its peers hear no more beats of it
+    await world.kubelets.set_ready(node, "Unknown")
+    return node
+
+
+async def test_a_drain_waits_until_the_successor_serves(world: World) -> None:
+    """The trap: a drain evicts a pod at once, long before another is there to take over."""
+    await world.apply_example()
+    async with world.operator():
+        await settled(world)
+        (first,) = await world.pods()
+        node, name = node_of(first), first["metadata"]["name"]
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}
+        path = kinds.PODS.path(world.namespace, name, "eviction")
+        with pytest.raises(api.ApiError, match="disruption budget"):
+            await world.kube.write("POST", path, eviction)
+
+        drain = asyncio.create_task(
+            asyncio.to_thread(
+                world.apiserver.kubectl, "drain", node, "--delete-emptydir-data", "--timeout=90s"
+            )
+        )
+        ready: list[int] = []
+        while not drain.done():
+            pods = await world.pods()
+            ready.append(sum(pod.get("status", {}).get("phase") == "Running" for pod in pods))
+            await asyncio.sleep(0.05)
+        await drain
+        assert min(ready) == 1, "somebody serves at every moment"
+        (second,) = await world.pods()
+        assert node_of(second) != node
+
+
+async def test_a_person_confirms_a_move_of_a_policy_that_waits_for_one(world: World) -> None:
+    await world.apply_example()
+    manual = room.changed(room.policy(world.namespace), spec__placement={"failover": "Manual"})
+    await world.apply(manual)
+    async with world.operator():
+        await settled(world)
+        node = await lost(world)
+        placed = await world.until_condition(
+            v1alpha1.InferencePlacement, PLACEMENT, "Placed", "False", "AwaitsConfirmation"
+        )
+        assert f"kubectl foreshore move {POLICY} --site hq" in placed["message"]
+        placement = await world.read(v1alpha1.InferencePlacement, PLACEMENT)
+        (proposal,) = placement["status"]["proposals"]
+        assert proposal["from"] == node
+
+        words = ["move", POLICY, "--site", "hq", "--yes", "-n", world.namespace]
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-m", "foreshore_cli.main", *words],
+            env={"KUBECONFIG": str(world.apiserver.kubeconfig), "HOME": "/nowhere"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        await world.until_condition(
+            v1alpha1.InferencePlacement, PLACEMENT, "Placed", "True", "Placed"
+        )
+        after = await world.read(v1alpha1.InferencePlacement, PLACEMENT)
+        move = after["status"]["moves"][0]
+        assert (move["from"], move["to"]) == (node, proposal["to"])
+        assert move["confirmed"] == proposal["id"]
 
 
 async def test_a_model_that_agents_run_has_pods_only_while_one_of_them_cannot(
@@ -616,6 +692,10 @@ FORBIDDEN = (
     "patch pods/status",
     "patch pods/ephemeralcontainers",
     *(f"{verb} configmaps" for verb in ("get", "list", "watch", "patch", "update", "delete")),
+    *(
+        f"{verb} poddisruptionbudgets.policy"
+        for verb in ("get", "list", "watch", "patch", "update", "delete")
+    ),
     *(f"{verb} serviceaccounts" for verb in ("get", "create", "impersonate")),
     "create serviceaccounts/token",
     *(f"{verb} namespaces" for verb in ("get", "list", "create", "patch", "delete")),

@@ -159,6 +159,7 @@ def test_lists_are_keyed_as_the_contract_says() -> None:
         "status.verdicts": ("node",),
         "status.budget.split": ("stage",),
         "status.candidates.rejected": ("reason",),
+        "status.proposals": ("id",),
     }
 
 

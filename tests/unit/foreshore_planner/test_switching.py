@@ -18,6 +18,7 @@ from foreshore_api.v1alpha1 import inferenceplacement
 from foreshore_api.wire import report
 from foreshore_planner import plan as planning
 from foreshore_planner import snapshot
+from foreshore_planner.placement import waves
 
 OTHER = f"sha256:{'1' * 64}"
 V2 = build.version("occupancy-v2", digest=OTHER)
@@ -236,7 +237,8 @@ def test_a_version_that_cannot_start_leaves_the_old_pods_serving_for_as_long_as_
         for replica in made.placements[0].replicas:
             assert (replica.phase, replica.version) == ("Ready", "occupancy-v1")
             assert replica.successor is not None
-            assert replica.successor.reason == reason
+            is_first = len(made.placements[0].replicas) == 1 or replica.role == "Standby"
+            assert replica.successor.reason == (reason if is_first else None)
         assert build.where(made) == build.where(planning.plan(begun(**spec))), "it moves nothing"
         assert condition(seen, "Placed") == ("True", "Placed")
         assert condition(seen, "Ready") == ("False", told)
@@ -323,6 +325,8 @@ def test_without_surge_room_one_slot_after_the_other_is_replaced_where_it_is() -
     serves = ready(seen, "r1", age=20.0)
     assert gone(serves) == 0, "agents may not have turned to it"
     serves = ready(seen, "r1", age=121.0)
+    serves = build.applied(serves, planning.plan(serves), ready=False)
+    serves = pods(serves, "occupancy-v2", "r0", reason="Unschedulable", phase_age=601.0)
     made = planning.plan(serves)
     assert [one.name[:12] for one in made.removals] == ["ventilate-r0"]
     done = build.settle(ready(build.applied(serves, made), age=121.0))
@@ -621,3 +625,99 @@ def test_an_old_ready_pod_is_never_without_an_endpoint_while_its_successor_is_no
                     one if one.name in served else STATES[state](one) for one in seen.replicas
                 ),
             )
+
+
+def fleet_edit(count: int, free: int, **spec: Any) -> snapshot.Snapshot:
+    """So many policies of one node are edited at once; it has room for `free` pods more."""
+    cpu = (count + free) * 100
+    node = build.edge("edge-1", allocatable=snapshot.ComputeResources(cpu=cpu, memory=64 << 30))
+    names = [f"p{number}" for number in range(count)]
+    old = tuple(build.policy(name, **spec) for name in names)
+    settled = build.aged(build.settle(build.world(policies=old, nodes=(node,))), 900.0)
+    new = tuple(build.policy(name, modelRef={"version": "occupancy-v2"}, **spec) for name in names)
+    return dataclasses.replace(settled, policies=new, versions=(*settled.versions, V2))
+
+
+def new_pods(made: planning.Plan) -> list[str]:
+    return [pod.policy for plan in made.placements for pod in plan.pods if pod.version == V2.name]
+
+
+@pytest.mark.parametrize(("free", "expected"), [(0, 1), (1, 1), (3, 3), (9, 9)])
+def test_no_more_successors_are_begun_at_once_than_fit(free: int, expected: int) -> None:
+    """With no room at all one is begun: it says what it waits for."""
+    seen = fleet_edit(9, free)
+    made = planning.plan(seen)
+    assert len(new_pods(made)) == expected
+    assert made.removals == ()
+    begins = build.applied(seen, made, ready=False)
+    assert new_pods(planning.plan(begins)) == new_pods(made), "the next wave waits for this one"
+
+
+def test_an_edit_of_a_fleet_goes_through_in_waves_and_all_serve_throughout() -> None:
+    seen = fleet_edit(9, 2)
+    sizes = []
+    for _ in range(40):
+        made = planning.plan(seen)
+        starts = set(new_pods(made)) - {
+            pod.policy for pod in seen.replicas if pod.version == V2.name
+        }
+        sizes.append(len(starts))
+        seen = build.applied(build.later(seen, 130.0), made)
+        serving_ = {pod.policy for pod in seen.replicas if pod.phase is READY}
+        assert len(serving_) == 9
+        seen = build.aged(seen, 200.0)
+        if {pod.version for pod in seen.replicas} == {V2.name}:
+            break
+    assert {pod.version for pod in seen.replicas} == {V2.name}
+    assert max(sizes) == 2
+
+
+def test_the_standby_is_made_anew_before_the_active_replica() -> None:
+    seen = switching(placement=TWO)
+    first = planning.plan(seen)
+    assert [pod.slot for plan in first.placements for pod in plan.pods] == ["r1"]
+    assert "r0 of ventilate.hq goes to occupancy-v2 in a later wave" in build.message(
+        first, "InferencePlacement", "ventilate.hq", "Reconciling"
+    )
+    then = planning.plan(build.applied(seen, first))
+    assert "r0" in [pod.slot for plan in then.placements for pod in plan.pods]
+
+
+def test_an_active_replica_does_not_wait_for_a_standby_that_is_lost() -> None:
+    """The trap: a dead node of the standby would keep the old version in force for ever."""
+    nodes = (build.edge("edge-1"), build.edge("edge-2"), build.edge("edge-3", requested=build.ROOM))
+    spec: dict[str, Any] = {"placement": {**TWO, "failover": "Never"}}
+    settled = build.settle(build.world(policies=(build.policy(**spec),), nodes=nodes))
+    edited = dataclasses.replace(
+        settled, policies=(asks_for_v2(**spec),), versions=(*settled.versions, V2)
+    )
+    made = planning.plan(build.silenced(edited, "edge-2"))
+    assert "r0" in [pod.slot for plan in made.placements for pod in plan.pods]
+
+
+MUTANTS: dict[str, tuple[str, Any, Callable[[], None]]] = {
+    "that begins all at once": (
+        "_has_turn",
+        lambda *_: True,
+        lambda: test_no_more_successors_are_begun_at_once_than_fit(3, 3),
+    ),
+    "that begins none where nothing fits": (
+        "_is_busy",
+        lambda *_: True,
+        lambda: test_no_more_successors_are_begun_at_once_than_fit(0, 1),
+    ),
+    "that begins with the active replica": (
+        "_waits_for_standby",
+        lambda *_: False,
+        test_the_standby_is_made_anew_before_the_active_replica,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_rollout(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each mutant is caught by the test of the rule that it breaks."""
+    attribute, value, test = MUTANTS[name]
+    monkeypatch.setattr(waves, attribute, value)
+    with pytest.raises(AssertionError):
+        test()

@@ -167,14 +167,14 @@ def _redundant(plan: case.PlacementPlan) -> Said:
 
 
 def _while_shared(plan: case.PlacementPlan) -> str:
-    """Say why two replicas still share a failure domain."""
+    """Say why two replicas still share a failure domain, as far as it was looked at."""
     delay = plan.findings.delay
-    if delay is not None and delay.is_pending:
-        return f"; {delay.message}"
+    if delay is not None:
+        return f"; {delay.message}" if delay.is_pending else " because no other has room"
     moving = [replica for replica in plan.replicas if replica.successor is not None]
     if moving and moving[0].successor is not None:
         return f"; {moving[0].slot} moves to {moving[0].successor.node}"
-    return " because no other has room"
+    return ""
 
 
 def _redundant_in_agents(plan: case.PlacementPlan) -> Said:

@@ -7,7 +7,7 @@ obey the policy's `failover`, the site's hold, and a cap for each site and minut
 older template is replaced where it stands. What is replaced goes when its successor serves: see
 `leaving`.
 
-    case_of ──► turns.wants ──► turns.allow ──► matching, for all at once
+    case_of ──► turns.wants ──► turns.allow ──► waves ──► matching, for all at once
                  ──► proposals ──► returns ──► planned
 
 Each step but the matching and the returns is for one placement. `place_all` is for all of a pass,
@@ -17,9 +17,9 @@ pod is made unless some agent cannot.
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from foreshore_api import v1alpha1
+from foreshore_api import conditions, v1alpha1
 from foreshore_api.reasons import placement as reasons
 from foreshore_planner import binding, health, latency, snapshot
 from foreshore_planner.placement import (
@@ -37,6 +37,7 @@ from foreshore_planner.placement import (
     slots,
     supply,
     turns,
+    waves,
 )
 
 
@@ -129,8 +130,7 @@ def place(stock: supply.Supply, cases: Sequence[case.Case]) -> tuple[case.Placem
         turns.allow(stock, want, proposals.confirmed)
         for want in sorted(asking, key=lambda it: it.precedence)
     ]
-    for turn in allowed:
-        _take_staying(stock, turn)
+    allowed = [waves.begun(stock, turn) for turn in allowed]
 
     def find(key: snapshot.At) -> turns.PermittedWants | None:
         return _neighbour(stock, key)
@@ -160,15 +160,6 @@ def pods_needed(inputs: case.Case) -> in_agents.PodNeed:
     return in_agents.pods_needed(inputs.agents, is_begun=begun, is_older_there=older)
 
 
-def _take_staying(stock: supply.Supply, turn: turns.PermittedWants) -> None:
-    """Count the room of pods that are made anew where their predecessors stand."""
-    inputs = turn.wants.case
-    present = {(pod.slot, pod.node) for pod in inputs.replicas if pod.template == inputs.template}
-    for slot, held in turn.staying.items():
-        if (slot, held.node) not in present:
-            stock.take(held.node, inputs.demand.requests)
-
-
 def planned(
     stock: supply.Supply, turn: turns.PermittedWants, chosen: Mapping[str, candidates.Candidate]
 ) -> case.PlacementPlan:
@@ -190,10 +181,21 @@ def planned(
         cannot_leave=_cannot_leave(turn, chosen),
         cut_short=turn.cut_short,
     )
-    plan = dataclasses.replace(plan, findings=findings, proposals=turn.proposals)
+    if turn.later:
+        findings = dataclasses.replace(findings, progress=_progress(inputs, turn.later))
+    pods = tuple(pod for pod in plan.pods if pod.slot not in turn.later)
+    plan = dataclasses.replace(plan, pods=pods, findings=findings, proposals=turn.proposals)
     is_content = asking.is_content and not turn.moves_unforced
     is_near = creep.is_near(asking.case)  # any node may be what it waits for
     return dataclasses.replace(plan, is_settled=is_content and not is_near and _is_sound(plan))
+
+
+def _progress(inputs: case.Case, later: Collection[str]) -> case.Trouble:
+    """Say which replicas wait for their turn in a rollout; what they have serves on."""
+    waits = f"{', '.join(sorted(later))} of {inputs.name}"
+    message = f"{waits} goes to {inputs.version.metadata.name} in a later wave"
+    message = f"{message}: when standbys serve it and its node has room; what is there serves on"
+    return case.Trouble(conditions.Reason.PROGRESSING, message)
 
 
 def _cannot_leave(

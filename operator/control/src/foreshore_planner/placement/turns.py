@@ -87,6 +87,8 @@ class PermittedWants:
     """Why a person's confirmation does nothing, in words."""
     cut_short: str | None = None
     """What a bound left untried for a slot without a node, and what to do, in words."""
+    later: frozenset[str] = frozenset()
+    """Slots whose successor is not begun yet, because others are made anew first."""
     delay: case.Delay | None = None
     """Why a replica that would be better elsewhere stays where it is."""
 
