@@ -39,7 +39,7 @@ def decided(made: planning.Plan) -> tuple[Any, ...]:
     return verdicts, build.where(made), made.removals, made.retired, made.defects
 
 
-LIES = {
+LIES: dict[str, dict[str, Any]] = {
     "beats of nodes that do not exist": {"peers": peers(nowhere=0.1, nobody=0.2)},
     "beats of another site's nodes": {"peers": peers(cloud_1=0.1)},
     "beats that nobody sent": {"peers": peers(edge_1=LONG_AGO, edge_2=LONG_AGO)},
