@@ -17,6 +17,7 @@ takeover   operators that lead killed and paused: seconds to the next write, wha
 placement  the placement engine beside exact solvers and plain schedulers, at full size
 prediction predicted beside simulated p99 of placements that share nodes
 writes     a lost node's writes while ten thousand statuses are being written, and as many bare
+verdicts   silence over a LAN, a WAN and LTE: false alarms, and how soon a death is seen
 evidence   what a thousand agents' reports cost the hub and the operator
 failover   on a real cluster: updates, nodes killed (left out with --skip-cluster)
 """
@@ -54,6 +55,7 @@ REPORTED: Final[dict[str, tuple[bool, dict[str, Any]]]] = {
     "writes": (False, {}),
     "failover": (False, {}),
     "evidence": (False, {}),
+    "verdicts": (False, {}),
 }
 """Parts that print their own report: whether it works in a folder, and its arguments."""
 PARTS: Final = (*MEASURED, *REPORTED)

@@ -62,8 +62,8 @@ def server(
     return Written(namespace, list(objects), {nodes.NODES: pages, **more})
 
 
-def rows(read: Written, chosen: nodes.Filter | None = None) -> dict[str, nodes.NodeRow]:
-    return {row.name: row for row in nodes.look(read, chosen or nodes.Filter())[0]}
+def rows(read: Written, chosen: nodes.NodeFilter | None = None) -> dict[str, nodes.NodeRow]:
+    return {row.name: row for row in nodes.look(read, chosen or nodes.NodeFilter())[0]}
 
 
 def test_a_node_that_no_status_lists_is_well_and_its_agent_reports() -> None:
@@ -113,12 +113,14 @@ def test_a_namespace_shows_nodes_of_its_sites_and_all_namespaces_those_of_none_t
     assert set(rows(server(site(), listed=listed))) == {"edge-1"}
     everywhere = server(site(), site("annex"), listed=listed, namespace="")
     assert set(rows(everywhere)) == {"edge-1", "annex-1", "cloud-1"}
-    assert set(rows(everywhere, nodes.Filter(site="annex"))) == {"annex-1"}
-    assert set(rows(everywhere, nodes.Filter(node="cloud-1"))) == {"cloud-1"}
+    assert set(rows(everywhere, nodes.NodeFilter(site="annex"))) == {"annex-1"}
+    assert set(rows(everywhere, nodes.NodeFilter(node="cloud-1"))) == {"cloud-1"}
 
 
-@pytest.mark.parametrize("chosen", [nodes.Filter(node="edge-9"), nodes.Filter(site="nowhere")])
-def test_what_is_named_and_not_there_is_an_error(chosen: nodes.Filter) -> None:
+@pytest.mark.parametrize(
+    "chosen", [nodes.NodeFilter(node="edge-9"), nodes.NodeFilter(site="nowhere")]
+)
+def test_what_is_named_and_not_there_is_an_error(chosen: nodes.NodeFilter) -> None:
     with pytest.raises(errors.CommandError, match="in namespace hq"):
         rows(server(site(), listed=[node("edge-1")]), chosen)
 
@@ -156,7 +158,7 @@ def test_the_table_fits_and_says_until_when_nothing_new_goes_there(
 ) -> None:
     entry = judged("edge-2", "Healthy", flaps=3, quarantinedUntil="2026-03-01T10:50:00Z")
     read = server(site(verdicts=[entry]), listed=[node("edge-1"), node("edge-2")])
-    found, held = nodes.look(read, nodes.Filter())
+    found, held = nodes.look(read, nodes.NodeFilter())
     terminal.show(nodes.table(found, is_wide=False))
     drawn = capsys.readouterr().out
     assert held == ()
@@ -172,7 +174,7 @@ def test_a_document_leaves_out_what_is_not_known(
 ) -> None:
     read = server(site(held="True"), listed=[node("edge-1")])
     monkeypatch.setattr(api, "connect", lambda _: read)
-    nodes.run(options.Target(), options.OutputFormat.JSON, nodes.Filter())
+    nodes.run(options.Target(), options.OutputFormat.JSON, nodes.NodeFilter())
     assert json.loads(capsys.readouterr().out) == {
         "nodes": [
             {"name": "edge-1", "site": "hq", "tier": "Edge", "verdict": "Healthy", "flaps": 0,
@@ -182,7 +184,7 @@ def test_a_document_leaves_out_what_is_not_known(
 
 
 def test_a_site_that_is_held_is_said_to_be_since_when() -> None:
-    _, held = nodes.look(server(site(held="True"), listed=[node("edge-1")]), nodes.Filter())
+    _, held = nodes.look(server(site(held="True"), listed=[node("edge-1")]), nodes.NodeFilter())
     assert held == (f"site hq, since {SINCE}: SiteSilent: SiteSilent.",)
 
 

@@ -122,3 +122,45 @@ def test_a_pod_of_an_agent_is_kept_until_it_goes(mirrors: store.ClusterMirrors) 
     ]
     cast(Any, mirrors)._hosts.pods.remove(key)
     assert list(mirrors.parts()) == []
+
+
+def test_each_cause_of_a_silence_counts_and_both_together_once(
+    mirrors: store.ClusterMirrors, clock: Clock
+) -> None:
+    def renewed(when: str) -> None:
+        mirror = cast(Any, mirrors)._hosts.leases
+        metadata = {"name": "edge-1", "namespace": "kube-node-lease"}
+        version = {"resourceVersion": str(next(VERSIONS)), "uid": "2"}
+        mirror.put({"metadata": metadata | version, "spec": {"renewTime": when}})
+        mirror.last_contact = clock.now
+
+    age_after(mirrors, "True")
+    renewed("a")
+    clock.now += 13.0
+    cast(Any, mirrors)._hosts.leases.last_contact = clock.now
+    mirrors.turn_stale("edge-1")
+    age_after(mirrors, "Unknown")
+    (node,) = mirrors.observed_nodes(v1alpha1.Tier.CLOUD)
+    assert node.flaps == (0.0,)
+    age_after(mirrors, "True")
+    renewed("b")
+    clock.now += 5.0
+    age_after(mirrors, "False")
+    (node,) = mirrors.observed_nodes(v1alpha1.Tier.CLOUD)
+    assert node.flaps == (0.0, 5.0)
+
+
+def test_a_broken_stream_of_leases_brings_no_dead_node_back(
+    mirrors: store.ClusterMirrors, clock: Clock
+) -> None:
+    leases = cast(Any, mirrors)._hosts.leases
+    age_after(mirrors, "True")
+    metadata = {"name": "edge-1", "resourceVersion": "1", "uid": "2"}
+    lease = {"metadata": {**metadata, "namespace": "kube-node-lease"}}
+    leases.put({**lease, "spec": {"renewTime": "a"}})
+    for contact in (0.0, 13.0, 40.0, 40.0):  # heard, stale, deaf, stale again
+        clock.now += contact
+        leases.last_contact = None if contact == 40.0 and clock.now < 160.0 else clock.now
+        mirrors.turn_stale("edge-1")
+    (node,) = mirrors.observed_nodes(v1alpha1.Tier.CLOUD)
+    assert node.flaps == (80.0,)

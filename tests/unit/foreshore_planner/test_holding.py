@@ -142,6 +142,13 @@ def test_a_silent_node_whose_own_agent_alone_still_speaks_is_no_cut_site() -> No
     assert verdict(seen) is health.NodeVerdict.UNKNOWN
 
 
+def test_a_silent_node_whose_agent_is_the_first_of_its_site_to_be_back_is_not_lost() -> None:
+    """Found by traces: an uplink was back, and the node's Lease came last."""
+    seen = dark(build.agent("edge-1", hears=["edge-2", "edge-3"], age=1.0, probes=build.FAST))
+    assert verdict(seen) is health.NodeVerdict.SITE_CUT
+    assert build.where(planning.plan(seen)) == {"r0": "edge-1"}
+
+
 def test_agents_of_another_site_do_not_say_that_a_nodes_beats_stopped() -> None:
     seen = dark(
         build.agent("edge-2", age=1.0, broker_connected=False), build.agent("edge-9", age=1.0)

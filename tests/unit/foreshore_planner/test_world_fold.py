@@ -18,7 +18,7 @@ from foreshore_api.reasons import placement as reasons
 from foreshore_planner import plan as planning
 from foreshore_planner import snapshot, status, succession
 from foreshore_planner.placement import case
-from foreshore_planner.world import deadlines, delta, fold, hearing, keys
+from foreshore_planner.world import deadlines, delta, fold, hearing, keys, verdicts
 
 SEQUENCES = settings(
     max_examples=int(os.environ.get("FORESHORE_SEQUENCES", "15")),
@@ -315,6 +315,33 @@ def test_a_fold_that_forgets_who_reports_in_time_until_the_hub_is_silent_is_foun
     _, changes = AGES["of a report"]
     with pytest.raises(AssertionError):
         followed(changes)
+
+
+HELD: list[Step] = [
+    *SETTLED,
+    *[(changing.node_falls_silent, number, 1) for number in range(3)],
+    (changing.heard, 0, 0),
+    (changing.carried_out, 1, 0),
+    (changing.hold_is_ended, 0, 0),
+]
+"""A site goes silent, which is written, and a person ends that hold."""
+
+
+def test_the_end_of_a_hold_is_followed() -> None:
+    followed(HELD)
+
+
+def test_a_fold_that_does_not_look_at_annotations_of_sites_is_found_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    touched = verdicts._touched
+    monkeypatch.setattr(
+        verdicts,
+        "_touched",
+        lambda kept, changes: touched(kept, dataclasses.replace(changes, objects={})),
+    )
+    with pytest.raises(AssertionError):
+        followed(HELD)
 
 
 @pytest.mark.parametrize("change", changing.CHANGES, ids=lambda change: change.__name__)

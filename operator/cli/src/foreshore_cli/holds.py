@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from foreshore_api import conditions, meta, v1alpha1
+from foreshore_api.reasons import placement as reasons
 from foreshore_cli import api, errors, objects, options, terminal
 
 Confirm = Callable[[str], bool]
@@ -66,7 +67,7 @@ def _question(sites: Sequence[v1alpha1.Site]) -> str:
     for site in sites:
         held = conditions.find(site.status.conditions, conditions.Type.HELD)
         why = f": {held.reason}" if held is not None else ""
-        silent = [node.node for node in site.status.verdicts if node.verdict == "SiteCut"]
+        silent = [node.node for node in site.status.verdicts if node.verdict == reasons.SITE_CUT]
         more = site.status.more_verdicts or 0
         count = f"{len(silent)} or more" if more else str(len(silent))
         named = ", ".join(silent[:5]) + (", …" if len(silent) > 5 else "")

@@ -245,7 +245,7 @@ def nodes(
         raise errors.UsageError("--yes answers the question of --end-hold")
     from foreshore_cli import nodes as verb
 
-    raise typer.Exit(verb.run(target, output, verb.Filter(node, site)))
+    raise typer.Exit(verb.run(target, output, verb.NodeFilter(node, site)))
 
 
 def _confirmed(*, is_sure: bool) -> Callable[[str], bool]:

@@ -17,6 +17,7 @@ import rich.table
 import rich.text
 
 from foreshore_api import conditions, meta, v1alpha1
+from foreshore_api.reasons import placement as reasons
 from foreshore_api.v1alpha1 import judging
 from foreshore_cli import api, errors, objects, options, terminal
 
@@ -27,20 +28,20 @@ NOTHING: Final = "-"
 HEALTHY: Final = "Healthy"
 UNLISTED: Final = f"not among the {judging.LISTED} that the status lists; look at one: NODE"
 
-AGENTS: Final[Mapping[str, str]] = {HEALTHY: "reports", "Suspect": "silent"}
+AGENTS: Final[Mapping[str, str]] = {HEALTHY: "reports", reasons.SUSPECT: "silent"}
 """What a verdict says of the agent; others leave open whether it could be heard."""
 MARKS: Final[Mapping[str, terminal.Mark]] = {
     HEALTHY: terminal.Mark.GOOD,
-    "Suspect": terminal.Mark.ODD,
-    "LinkCut": terminal.Mark.ODD,
-    "SiteCut": terminal.Mark.ODD,
-    "Unknown": terminal.Mark.BAD,
-    "NodeDead": terminal.Mark.BAD,
+    reasons.SUSPECT: terminal.Mark.ODD,
+    reasons.LINK_CUT: terminal.Mark.ODD,
+    reasons.SITE_CUT: terminal.Mark.ODD,
+    reasons.UNKNOWN: terminal.Mark.BAD,
+    reasons.NODE_DEAD: terminal.Mark.BAD,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class NodeFilter:
     """Which nodes are meant."""
 
     node: str | None = None
@@ -91,7 +92,7 @@ class NodeRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Statuses:
+class SeenStatuses:
     """What the operator says, and what is where."""
 
     sites: Mapping[str, v1alpha1.Site]
@@ -111,7 +112,7 @@ class Statuses:
                 yield node.node, None, node
 
 
-def run(target: options.Target, output: options.OutputFormat, chosen: Filter) -> int:
+def run(target: options.Target, output: options.OutputFormat, chosen: NodeFilter) -> int:
     """Read, show, return the exit code."""
     server = api.connect(target)
     rows, holds = look(server, chosen)
@@ -129,7 +130,7 @@ def run(target: options.Target, output: options.OutputFormat, chosen: Filter) ->
     return errors.EXIT_WELL
 
 
-def look(server: api.Reads, chosen: Filter) -> tuple[tuple[NodeRow, ...], tuple[str, ...]]:
+def look(server: api.Reads, chosen: NodeFilter) -> tuple[tuple[NodeRow, ...], tuple[str, ...]]:
     """Read everything; the rows in order of site and name, and which sites are held.
 
     Raises:
@@ -154,7 +155,7 @@ def look(server: api.Reads, chosen: Filter) -> tuple[tuple[NodeRow, ...], tuple[
     return tuple(rows), tuple(held)
 
 
-def _statuses(server: api.Reads) -> Statuses:
+def _statuses(server: api.Reads) -> SeenStatuses:
     def listed(kind: type[objects.R]) -> Sequence[objects.R]:
         readable, strange = objects.read(kind, server.list(meta.API_VERSION, kind.plural, {}))
         for unreadable in strange:
@@ -174,7 +175,7 @@ def _statuses(server: api.Reads) -> Statuses:
         replicas.update(replica.node for replica in placement.status.agents)
     rights = (device.status.authority for device in devices)
     held = Counter(right.holder for right in rights if right is not None and right.holder)
-    return Statuses(
+    return SeenStatuses(
         sites={site.name: site for site in listed(v1alpha1.Site)},
         clusters=tuple(clusters),
         replicas=replicas,
@@ -209,7 +210,7 @@ def _named_only(name: str, site: str | None) -> Json:
     return {"metadata": {"name": name, "labels": labels}}
 
 
-def _row(name: str, document: Json, seen: Statuses) -> NodeRow:
+def _row(name: str, document: Json, seen: SeenStatuses) -> NodeRow:
     labels = _metadata(document).get("labels") or {}
     site = labels.get(meta.LABEL_SITE) or None
     judged = next((node for other, _, node in _of(seen, site) if other == name), None)
@@ -230,16 +231,18 @@ def _row(name: str, document: Json, seen: Statuses) -> NodeRow:
     )
 
 
-def _of(seen: Statuses, site: str | None) -> Iterable[tuple[str, str | None, judging.JudgedNode]]:
+def _of(
+    seen: SeenStatuses, site: str | None
+) -> Iterable[tuple[str, str | None, judging.JudgedNode]]:
     """Yield what is said of the nodes of a site, or of those of none."""
     if site is None:
         return (entry for entry in seen.judged() if entry[1] is None)
-    known = seen.sites.get(site)
-    verdicts = known.status.verdicts if known is not None else ()
+    speaker = seen.sites.get(site)
+    verdicts = speaker.status.verdicts if speaker is not None else ()
     return ((node.node, site, node) for node in verdicts)
 
 
-def _unlisted(site: str | None, document: Json, seen: Statuses) -> tuple[str | None, str]:
+def _unlisted(site: str | None, document: Json, seen: SeenStatuses) -> tuple[str | None, str]:
     """What is known of a node that no status lists: well, unless nobody can say."""
     speaker: v1alpha1.Site | v1alpha1.Cluster | None
     speaker = seen.sites.get(site) if site is not None else next(iter(seen.clusters), None)

@@ -193,10 +193,14 @@ class HostMirrors:
         record = self.nodes.store.get(informer.ObjectKey("", name))
         if record is None:
             self._flaps.gone(name)
-        elif record.is_ready is not True or name in self.stale_leases(health.LEASE_STALE):
+        elif record.is_ready is not True or self._has_stale_lease(name):
             self._flaps.fell(name, nodes.site_of(record))
         elif self.lease_ages.is_renewed_within(name, health.LEASE_STALE):
             self._flaps.heard(name, nodes.site_of(record))
+
+    def _has_stale_lease(self, name: str) -> bool:
+        age = self.lease_ages.age(name) if self._hears_leases() else None
+        return age is not None and age > health.LEASE_STALE
 
     def settle_flaps(self) -> None:
         """Report nodes of which time has decided that a silence counts, or does not."""

@@ -238,7 +238,7 @@ def _remedy(part: snapshot.ProductPod) -> str:
 
 def _absent(seen: snapshot.Snapshot, nodes: Sequence[str]) -> tuple[list[str], list[str]]:
     """Divide nodes whose agents do not report into those that never did, and those that have."""
-    reporters = seen.fleet_index.known
+    reporters = seen.fleet_index.agents_seen
     missing = [node for node in nodes if node not in reporters]
     return missing, [node for node in nodes if node in reporters]
 

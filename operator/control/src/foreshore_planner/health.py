@@ -304,8 +304,9 @@ def _silent(
     others = [peer for name, peer in agents.items() if name != node.name]
     is_heard = any(_is_fresh(peer, seen.fleet_age) for peer in others)
     own = agents.get(node.name)
-    if own is not None and not others:  # the others fell silent long before: no uplink was cut
-        is_heard = _is_fresh(own, seen.fleet_age)
+    if own is not None and not others:  # the others fell silent long before: no uplink was cut,
+        # unless it hears them: then they are about to be back too, and it is only the first
+        is_heard = _is_fresh(own, seen.fleet_age) and not _hears_any(own)
     # An uplink that is cut silences a site node by node, as each one's Lease runs out. Peers that
     # live speak again within seconds, so nothing is lost by waiting for what they say.
     is_waited_for = node.site is not None and not is_hold_ended
@@ -318,6 +319,10 @@ def _silent(
             return judged(NodeVerdict.NODE_DEAD, "and its beats have stopped at its site")
         case None:
             return judged(NodeVerdict.UNKNOWN, "and nobody can say more about it")
+
+
+def _hears_any(agent: report.AgentEvidence) -> bool:
+    return any(beat.age_seconds <= BEAT_FRESH for beat in agent.report.peers)
 
 
 def _is_fresh(peer: report.AgentEvidence, fleet_age: float) -> bool:

@@ -257,7 +257,7 @@ class FleetIndex:
     """Pods of agents by node, in order of (namespace, name)."""
     hubs: tuple[ProductPod, ...]
     """Pods of the hub, in the same order."""
-    known: frozenset[str]
+    agents_seen: frozenset[str]
     """Nodes of which the hub knows an agent, however long that is silent."""
 
 
@@ -288,7 +288,7 @@ def fleet_index(
         ),
         agents=grouped((part for part in pods if part.component == AGENT), lambda part: part.node),
         hubs=tuple(part for part in pods if part.component == HUB),
-        known=frozenset(agent.node for agent in fleet.agents) if fleet is not None else frozenset(),
+        agents_seen=frozenset(agent.node for agent in fleet.agents) if fleet else frozenset(),
     )
 
 

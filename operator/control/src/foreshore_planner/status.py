@@ -19,7 +19,7 @@ from foreshore_planner import (
     binding,
     connection,
     fences,
-    health,
+    holds,
     hub_problems,
     judged,
     modes,
@@ -97,7 +97,7 @@ def of_site(
         refused = connection.refused(site, nodes, reports)
         statements = [refused] if refused is not None else statements
         statements += connection.of_site(site, seen, nodes, reports)
-        statements += _held_site(site, decided.verdicts, nodes)
+        statements += holds.of_site(site, decided.verdicts, nodes)
     statements = hub_problems.with_problems(statements, hub_problems.of_site(seen, name))
     agents = sum(node in reports for node in nodes)
     members = seen.index.nodes_of.get(name, ()) if problem is None else ()
@@ -109,42 +109,8 @@ def of_site(
         agents=site.status.agents if seen.fleet is None else agents,
         verdicts=verdicts,
         more_verdicts=more,
-        held_since=_held_since(site, decided.verdicts, nodes, seen) if problem is None else None,
+        held_since=holds.since(site, decided.verdicts, nodes, seen) if problem is None else None,
     )
-
-
-def _held_site(
-    site: v1alpha1.Site, verdicts: health.Health, nodes: Sequence[str]
-) -> Iterator[Said]:
-    name = site.metadata.name
-    if name in verdicts.ended_holds:
-        message = "a person ended this hold: silent nodes are judged as if the site were not held"
-        yield (Type.HELD, FALSE, Reason.HOLD_ENDED, message)
-    elif verdicts.is_quiet(name, nodes):
-        reason, message = Reason.SITE_SILENT, "too little is heard of the site's nodes and agents"
-        if verdicts.is_fleet_held:
-            reason, message = Reason.FLEET_SILENT, "many sites went dark together"
-        way_out = f"kubectl foreshore nodes -n {site.namespace} --end-hold {name}"
-        message = f"{message}: nothing moves until they are back, or {way_out}"
-        yield (Type.HELD, TRUE, reason, f"{message}{_of_another_hold(site)}")
-
-
-def _of_another_hold(site: v1alpha1.Site) -> str:
-    """Say that a person ended another hold than this one, which is none of this one."""
-    ended = site.metadata.annotations.get(meta.ANNOTATION_HOLD_ENDED)
-    if not ended or site.status.held_since is None:
-        return ""
-    return f"; the annotation {meta.ANNOTATION_HOLD_ENDED} speaks of another hold: it ends none"
-
-
-def _held_since(
-    site: v1alpha1.Site, verdicts: health.Health, nodes: Sequence[str], seen: snapshot.Snapshot
-) -> str | None:
-    """Return since when a site is held by the evidence, whether or not a person ended that."""
-    name = site.metadata.name
-    if name not in verdicts.ended_holds and not verdicts.is_quiet(name, nodes):
-        return None
-    return site.status.held_since or scalars.timestamp(seen.now)
 
 
 def of_profile(
