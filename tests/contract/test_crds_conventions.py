@@ -158,6 +158,8 @@ def test_lists_are_keyed_as_the_contract_says() -> None:
         "status.agents": ("node",),
         "status.budget.split": ("stage",),
         "status.candidates.rejected": ("reason",),
+        "status.candidates.chosen": ("node",),
+        "status.candidates.passed": ("node",),
     }
 
 
