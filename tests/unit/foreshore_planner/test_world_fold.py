@@ -94,7 +94,7 @@ def kept(
 def decided(plan: case.PlacementPlan) -> case.PlacementPlan:
     findings = dataclasses.replace(plan.findings, summary="", nearest=None)
     candidates = plan.candidates.model_copy(update={"total": 0, "rejected": ()})
-    moves = tuple(move.model_copy(update={"time": ""}) for move in plan.moves)
+    moves = tuple(move.model_copy(update={"time": "", "others": ""}) for move in plan.moves)
     return dataclasses.replace(plan, findings=findings, candidates=candidates, moves=moves)
 
 
@@ -107,6 +107,7 @@ def spoken(kind: str, at: Any, value: Any) -> str:
             condition.pop("message", None)
     for move in document.get("moves", ()):
         move.pop("time")  # of a move that is not written yet: that of the look that decided it
+        move.pop("others", None)  # the same
     document.pop("candidates", None)
     return f"{kind} {at} {document}"
 
