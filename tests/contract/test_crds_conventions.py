@@ -160,6 +160,8 @@ def test_lists_are_keyed_as_the_contract_says() -> None:
         "status.budget.split": ("stage",),
         "status.candidates.rejected": ("reason",),
         "status.proposals": ("id",),
+        "status.candidates.chosen": ("node",),
+        "status.candidates.passed": ("node",),
     }
 
 

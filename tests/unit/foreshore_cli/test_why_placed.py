@@ -12,7 +12,7 @@ from foreshore_cli import errors, options, placements, terminal, why_placed
 from foreshore_planner import plan as planner
 from foreshore_planner import snapshot
 
-Question = why_placed.Question
+Question = why_placed.PlacementQuestion
 
 
 def moved() -> snapshot.Snapshot:

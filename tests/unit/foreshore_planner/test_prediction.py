@@ -3,6 +3,7 @@
 Twenty placements with fixed seeds; two hundred of twenty thousand calls are a part of the bench.
 """
 
+import numpy
 import pytest
 
 from builders import servers
@@ -24,8 +25,8 @@ def test_a_call_alone_on_a_node_takes_what_it_takes() -> None:
         "periodic",
         "lognormal",
         1.0,
-        servers.numpy.arange(10, dtype=float),
-        servers.numpy.full(10, 0.01),
+        numpy.arange(10, dtype=float),
+        numpy.full(10, 0.01),
     )
     (took,) = servers.called(1, [stream])
     assert took == pytest.approx([0.01] * 10)

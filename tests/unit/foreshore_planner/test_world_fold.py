@@ -124,7 +124,7 @@ def decided(plan: case.PlacementPlan) -> case.PlacementPlan:
     findings = dataclasses.replace(plan.findings, summary="", nearest=None, delay=delay)
     compared = {"total": 0, "rejected": (), "chosen": (), "passed": ()}
     candidates = plan.candidates.model_copy(update=compared)
-    moves = tuple(move.model_copy(update={"time": ""}) for move in plan.moves)
+    moves = tuple(move.model_copy(update={"time": "", "others": ""}) for move in plan.moves)
     proposals = tuple(
         proposal.model_copy(update={"id": "", "since": ""}) for proposal in plan.proposals
     )
@@ -142,6 +142,7 @@ def spoken(kind: str, at: Any, value: Any) -> str:
             condition.pop("message", None)
     for move in document.get("moves", ()):
         move.pop("time")  # of a move that is not written yet: that of the look that decided it
+        move.pop("others", None)  # the same
     for proposal in document.get("proposals", ()):
         for key in ("id", "since"):  # likewise
             proposal.pop(key)

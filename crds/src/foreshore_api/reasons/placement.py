@@ -1,7 +1,7 @@
 """Why a node may not serve, why a replica moved, and why the right to a device moved.
 
-In `candidates.rejected` and `moves[].cause` of an InferencePlacement, in the operator's events and
-in the label `cause` of `foreshore_operator_moves_total`.
+In `candidates.rejected`, `candidates.passed` and `moves[].cause` of an InferencePlacement, in the
+operator's events and in the label `cause` of `foreshore_operator_moves_total`.
 """
 
 from __future__ import annotations

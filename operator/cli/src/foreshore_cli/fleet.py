@@ -26,10 +26,12 @@ MILD: Final = frozenset(
         conditions.Reason.DEVICE_SILENT,
         conditions.Reason.DEVICE_OFFLINE,
         conditions.Reason.NO_FENCE,
+        conditions.Reason.PREDICTED_TOO_LOW,
+        conditions.Reason.PREDICTED_TOO_HIGH,
     }
 )
 """Reasons for a line that leave the exit code alone: of thousands of devices one is always off, and
-who chose that nobody fences one knows it."""
+who chose that nobody fences one knows it; a prediction that is off says nothing of the budget."""
 NOTABLE: Final[tuple[tuple[conditions.Type, frozenset[conditions.Status]], ...]] = (
     (conditions.Type.HELD, frozenset({TRUE})),
     (conditions.Type.DEGRADED, frozenset({TRUE})),
@@ -40,6 +42,7 @@ NOTABLE: Final[tuple[tuple[conditions.Type, frozenset[conditions.Status]], ...]]
     (conditions.Type.REDUNDANT, frozenset({FALSE, UNKNOWN})),
     (conditions.Type.IN_AGENT, frozenset({FALSE, UNKNOWN})),
     (conditions.Type.UNFENCED, frozenset({TRUE})),
+    (conditions.Type.MODEL_ERROR, frozenset({TRUE})),
 )
 """What is worth a line although it is no part of Ready: condition, and the status that is amiss."""
 

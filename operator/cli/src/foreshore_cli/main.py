@@ -306,7 +306,7 @@ def why_placed(
         namespace, all_namespaces, context, kubeconfig, as_user, request_timeout
     )
     moment = None if at is None else verb.moment(at)
-    question = verb.Question(policy, site, slot, node, moment)
+    question = verb.PlacementQuestion(policy, site, slot, node, moment)
     raise typer.Exit(verb.run(target, output, question))
 
 

@@ -1,6 +1,6 @@
 """`kubectl foreshore why-placed`: why a policy infers where it does, and not elsewhere.
 
-placements.look (one policy) ─► Explanation of each placement ─► text | document
+placements.look (one policy) ─► PlacementExplanation of each placement ─► text | document
 
 From the placements' status alone: the operator wrote down what it compared, this puts it in words.
 Where the status does not name a node that is asked about, that is said, with what is known.
@@ -28,7 +28,7 @@ BRIEF: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class PlacementQuestion:
     """What is asked about the placements of a policy."""
 
     policy: str
@@ -40,7 +40,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
+class PlacementExplanation:
     """What one placement's status answers."""
 
     placement: v1alpha1.InferencePlacement
@@ -75,7 +75,7 @@ def moment(written: str) -> datetime.datetime:
         raise errors.UsageError(f"--at takes a moment, {hint}, and not {written!r}") from None
 
 
-def run(target: options.Target, output: options.OutputFormat, question: Question) -> int:
+def run(target: options.Target, output: options.OutputFormat, question: PlacementQuestion) -> int:
     """Read, explain, show; return the exit code."""
     server = api.connect(target)
     explanations = explain(server, question)
@@ -90,7 +90,7 @@ def run(target: options.Target, output: options.OutputFormat, question: Question
     return errors.EXIT_WELL
 
 
-def explain(server: api.Reads, question: Question) -> list[Explanation]:
+def explain(server: api.Reads, question: PlacementQuestion) -> list[PlacementExplanation]:
     """Explain every placement that is asked about. Raises CommandError where there is none."""
     seen = placements.look(server, placements.Filter(question.policy))
     for unreadable in seen.unreadable:
@@ -111,7 +111,9 @@ def explain(server: api.Reads, question: Question) -> list[Explanation]:
     return explanations
 
 
-def explained(placement: v1alpha1.InferencePlacement, question: Question) -> Explanation:
+def explained(
+    placement: v1alpha1.InferencePlacement, question: PlacementQuestion
+) -> PlacementExplanation:
     """Pick from one placement's status what was asked."""
     status = placement.status
     considered = status.candidates
@@ -130,11 +132,11 @@ def explained(placement: v1alpha1.InferencePlacement, question: Question) -> Exp
         moves = tuple(_until(question.at, moves))
     passed = considered.passed if considered else ()
     if question.node is None:
-        return Explanation(placement, replicas, chosen, passed, moves)
+        return PlacementExplanation(placement, replicas, chosen, passed, moves)
     node = question.node
     passed = tuple(other for other in passed if other.node == node)
     in_use = tuple(replica for replica in replicas if replica.node == node)
-    return Explanation(
+    return PlacementExplanation(
         placement,
         in_use,
         {name: of for name, of in chosen.items() if name == node},
@@ -176,7 +178,9 @@ def _unnamed(node: str, considered: inferenceplacement.Candidates | None) -> str
     return f"{node} is none of the {inferenceplacement.PASSED} nodes that are named{others}"
 
 
-def drawn(explanation: Explanation, question: Question, *, is_wide: bool) -> rich.tree.Tree:
+def drawn(
+    explanation: PlacementExplanation, question: PlacementQuestion, *, is_wide: bool
+) -> rich.tree.Tree:
     """One placement as a tree: why here, why not there, how it came here."""
     placement = explanation.placement
     head = (placement.spec.policy_ref.name, "bold")
@@ -195,11 +199,11 @@ def drawn(explanation: Explanation, question: Question, *, is_wide: bool) -> ric
     return tree
 
 
-def _as_of(question: Question) -> str:
+def _as_of(question: PlacementQuestion) -> str:
     return f" at {scalars.timestamp(question.at)}" if question.at is not None else ""
 
 
-def _draw_replicas(tree: rich.tree.Tree, explanation: Explanation) -> None:
+def _draw_replicas(tree: rich.tree.Tree, explanation: PlacementExplanation) -> None:
     for replica in explanation.replicas:
         line = terminal.text(
             (replica.slot, "bold"), f" is on {replica.node}: ", f"{replica.role}, {replica.phase}"
@@ -257,7 +261,7 @@ def _draw_passed(tree: rich.tree.Tree, passed: Sequence[inferenceplacement.Passe
             branch.add(terminal.text(f"what would change it: {terminal.clean(node.change)}"))
 
 
-def _draw_rest(tree: rich.tree.Tree, explanation: Explanation, *, is_wide: bool) -> None:
+def _draw_rest(tree: rich.tree.Tree, explanation: PlacementExplanation, *, is_wide: bool) -> None:
     """How many nodes are not told of, and why each kind was none."""
     considered = explanation.placement.status.candidates
     left = len(explanation.passed) - (len(explanation.passed) if is_wide else BRIEF)
@@ -269,7 +273,7 @@ def _draw_rest(tree: rich.tree.Tree, explanation: Explanation, *, is_wide: bool)
 
 
 def _draw_moves(
-    tree: rich.tree.Tree, moves: Sequence[inferenceplacement.Move], question: Question
+    tree: rich.tree.Tree, moves: Sequence[inferenceplacement.Move], question: PlacementQuestion
 ) -> None:
     """How it came here, newest first: cause, evidence, what else was possible."""
     if not moves:
