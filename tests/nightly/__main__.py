@@ -38,7 +38,7 @@ PARTS: Final = (
     Part(
         "fold",
         "the planner's fold against its reference, over 3000 sequences of changes",
-        ("-m", "pytest", "-q", "tests/unit/foreshore_planner/test_world_fold.py"),
+        ("-m", "pytest", "-q", "--timeout=0", "tests/unit/foreshore_planner/test_world_fold.py"),
         hours=4,
         environment={"FORESHORE_SEQUENCES": "3000"},
     ),
