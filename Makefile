@@ -70,6 +70,9 @@ bench: sync tools-bench ## Figures beside a C echo, a script and Node-RED in one
 scale: sync tools-scale ## N nodes and ten devices a node, played, on a real control plane: what operator and hub take; N=50
 	@$(RUN) python tests/scale --nodes $(N) $(ARGS)
 
+nightly: sync tools-bench ## What is too long for every change: fold, tight fleets, changed models, bench; ARGS="--only fold,tight"
+	@$(RUN) python tests/nightly $(ARGS)
+
 verify: sync ## Style, types, seams, generated files, charts
 	$(UV) lock --check --quiet
 	$(RUN) ruff format --check .
@@ -116,4 +119,4 @@ $(FORESHORE_CACHE)/uv/bin/uv:
 	@python3 -m venv --clear $(FORESHORE_CACHE)/uv || { echo "python3 with the venv module is needed: on Debian, apt install python3-venv" >&2; exit 1; }
 	@$(FORESHORE_CACHE)/uv/bin/pip install --quiet uv==$(UV_VERSION)
 
-.PHONY: demo demo-local demo-devices zoo test test-unit test-component fresh-check e2e bench scale verify sync generate format cluster cluster-down images help tools
+.PHONY: demo demo-local demo-devices zoo test test-unit test-component fresh-check e2e bench scale nightly verify sync generate format cluster cluster-down images help tools

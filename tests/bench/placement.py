@@ -155,7 +155,7 @@ def _losses(
     slots = unplaced = moved = 0
     for nodes in losses:
         asked = repairs.lost(settled, nodes)
-        solution, seconds = _timed(asked, repeats=1)
+        solution, seconds = _timed(asked)
         taken.append(1000 * seconds)
         slots, unplaced = slots + asked.requested.size, unplaced + solution.unplaced
         moved += len(solution.moves)
@@ -170,7 +170,8 @@ def _large(first: float) -> None:
     asked = fleets.fleet(0, LARGE)
     solution, seconds = _timed(asked, repeats=1)
     print(f"{LARGE.placements} placements on {len(asked.free)} nodes: {seconds:.2f} s, ", end="")
-    print(f"{seconds / first:.1f} × the first (limit 12), {solution.unplaced} unplaced", flush=True)
+    print(f"{seconds / first:.1f} × the first (limit 12), {solution.unplaced} unplaced, ", end="")
+    print(f"memory beyond the problem {_memory(asked):.0f} MB", flush=True)
 
 
 def _memory(asked: problem.PlacementProblem) -> float:

@@ -171,30 +171,65 @@ def test_the_fold_of_any_sequence_of_changes_is_the_plan_of_the_world_it_led_to(
     followed(changes)
 
 
-def test_the_fold_moves_a_replica_that_makes_room_though_nothing_of_its_own_changed() -> None:
-    """The trap: the plan of the replica that makes room was thrown away, and both stayed put."""
-    sizes = {"small": 300, "large": 1000}
-    versions = tuple(
-        build.version(name, resources={"cpu": f"{cpu}m", "memory": "1Mi"})
-        for name, cpu in sizes.items()
+def filled(rooms: Sequence[int], sizes: Sequence[int]) -> snapshot.Snapshot:
+    """Nodes with so much CPU, and a policy for each size that one replica of it asks for."""
+    names = [f"p{number}" for number in range(len(sizes))]
+    return build.world(
+        nodes=tuple(
+            build.edge(
+                f"edge-{number}", allocatable=snapshot.ComputeResources(cpu=cpu, memory=4 << 30)
+            )
+            for number, cpu in enumerate(rooms, start=1)
+        ),
+        versions=tuple(
+            build.version(name, resources={"cpu": f"{cpu}m", "memory": "1Mi"})
+            for name, cpu in zip(names, sizes, strict=True)
+        ),
+        policies=tuple(
+            build.policy(
+                name,
+                modelRef={"version": name},
+                placement={"replicas": 1, "standby": 0, "tier": "EdgeOnly"},
+            )
+            for name in names
+        ),
     )
-    small, large = (
-        build.policy(name, modelRef={"version": name}, placement={"tier": "EdgeOnly"})
-        for name in sizes
-    )
-    nodes = tuple(
-        build.edge(name, allocatable=snapshot.ComputeResources(cpu=cpu, memory=4 << 30))
-        for name, cpu in (("edge-1", 1000), ("edge-2", 300))
-    )
-    settled = build.settle(build.world(nodes=nodes, policies=(small,), versions=versions))
-    settled = build.aged(settled, 600.0)
+
+
+def followed_into_a_full_fleet(
+    rooms: Sequence[int], sizes: Sequence[int], settled: int
+) -> dict[Any, case.PlacementPlan]:
+    """Settle the first policies, then ask for all; the fold is compared at every step."""
+    seen = filled(rooms, sizes)
+    some = dataclasses.replace(seen, policies=seen.policies[:settled])
+    before = build.aged(build.settle(some), 600.0)
     fold_ = Followed()
-    for seen in (settled, settled, dataclasses.replace(settled, policies=(small, large))):
-        fold_.follow(seen)
-    assert [pod.node for plan in fold_.planned.values() for pod in plan.pods] == [
-        "edge-2",
-        "edge-1",
-    ]
+    fold_.follow(before)
+    fold_.follow(before)
+    asking = dataclasses.replace(before, policies=seen.policies)
+    fold_.follow(asking)
+    after = dict(fold_.planned)
+    fold_.follow(build.aged(build.applied(asking, planning.plan(asking)), 30.0))
+    return after
+
+
+def test_a_settled_replica_makes_room_in_the_fold_as_in_the_reference() -> None:
+    """Regression: the fold planned who asked, and dropped the move of who had asked for nothing."""
+    planned = followed_into_a_full_fleet((1000, 300), (300, 1000), settled=1)
+    moves = planned[(build.NAMESPACE, "p0.hq")].moves
+    assert "MadeRoom" in [move.cause for move in moves]
+
+
+@SEQUENCES
+@given(
+    st.lists(st.sampled_from((300, 600, 1000, 1600)), min_size=1, max_size=4),
+    st.lists(st.sampled_from((200, 300, 500, 900)), min_size=2, max_size=7),
+    numbers,
+)
+def test_the_fold_fills_a_fleet_as_the_reference_does(
+    rooms: list[int], sizes: list[int], settled: int
+) -> None:
+    followed_into_a_full_fleet(rooms, sizes, settled % len(sizes))
 
 
 SETTLED = ((changing.carried_out, 1, 0), (changing.wait, 3, 1), (changing.heard, 0, 0))

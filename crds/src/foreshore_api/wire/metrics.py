@@ -105,6 +105,12 @@ OPERATOR_DEFECTS: Final = Metric(
     ("kind",),
     "Objects that a defect of ours kept from being read, planned or written, once a pass.",
 )
+OPERATOR_CUT_SHORT: Final = Metric(
+    "foreshore_operator_searches_cut_short_total",
+    "counter",
+    (),
+    "Plans of a placement with a slot that has no node because a bound ended the search for room.",
+)
 OPERATOR_HISTORY: Final = Metric(
     "foreshore_operator_history_answers_total",
     "counter",

@@ -157,6 +157,7 @@ class Passes:
     async def _acted(self, made: delta.PlanDelta) -> float | None:
         """Write what is urgent, then make some of the statuses that are due."""
         self._unsaid.update(dict.fromkeys(sorted(made.statuses)))
+        note_cut_short(made, self.figures)
         granted, unsaid = await self.decider.granted(made.grants)
         again = await self.act.carry_out(made, granted)
         subjects = tuple(itertools.islice(self._unsaid, ROWS))
@@ -170,3 +171,16 @@ class Passes:
 
     def _note(self, defect: deciding.Defect) -> None:
         self.defects.note(defect.kind, defect.namespace, defect.name, defect.error, "planning it")
+
+
+def note_cut_short(made: delta.PlanDelta, figures: metrics.Metrics) -> None:
+    """Count the plans for which a bound ended the search for room, and name the first."""
+    plans = [plan for plan in made.placements.values() if plan is not None]
+    cut_short = [plan for plan in plans if plan.findings.cut_short is not None]
+    figures.cut_short.inc(len(cut_short))
+    if cut_short:
+        first, others = cut_short[0], len(cut_short) - 1
+        log.warning(
+            "placement %s/%s and %d others have a slot without a node: %s",
+            *(first.namespace, first.name, others, first.findings.cut_short),
+        )

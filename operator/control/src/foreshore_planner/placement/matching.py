@@ -48,7 +48,7 @@ CAPPED: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Choice:
+class _MatchChoice:
     """The nodes of a choice, and for which slots without one a bound ended the search."""
 
     places: Mapping[Slot, candidates.Candidate]
@@ -109,10 +109,10 @@ class _Board:
             held_domain=problem.NOWHERE if held is None else self.domain(held, demand),
         )
 
-    def solve(self, asked: Mapping[snapshot.At, turns.PermittedWants]) -> _Choice:
+    def solve(self, asked: Mapping[snapshot.At, turns.PermittedWants]) -> _MatchChoice:
         """Return the new node of every slot that gets one, and of those that make room for it."""
         if not self.rows:
-            return _Choice({})
+            return _MatchChoice({})
         demands = {key: turn.wants.case.demand.requests for key, turn in asked.items()}
         kinds = sorted({name for requests in demands.values() for name, _ in requests.extended})
         rows = [
@@ -132,7 +132,7 @@ class _Board:
         places |= {
             names[slot]: int(columns.nodes[position]) for slot, position in solution.moves.items()
         }
-        return _Choice(
+        return _MatchChoice(
             {self.slots[name]: self.offered[(name, node)] for name, node in places.items()},
             {self.slots[names[slot]]: ENDED for slot in solution.cut_short},
         )
@@ -194,7 +194,7 @@ def _divided(
     stock: supply.Supply,
     asked: Mapping[snapshot.At, turns.PermittedWants],
     wanted: Collection[Slot],
-    choice: _Choice,
+    choice: _MatchChoice,
 ) -> list[tuple[turns.PermittedWants, Chosen]]:
     """Return what each placement gets, and take the room; who makes room says for whom."""
     chosen: dict[snapshot.At, Chosen] = {key: {} for key in asked}
@@ -241,7 +241,7 @@ class _Neighbourhood:
         """The placements of the problem that was solved last."""
         self._is_capped = False
 
-    def with_room_made(self, first: _Choice, left: Collection[Slot]) -> _Choice:
+    def with_room_made(self, first: _MatchChoice, left: Collection[Slot]) -> _MatchChoice:
         """Choose again, with the replicas near `left` as some that may move.
 
         Where it does not give a node to more slots, the first choice stands; what was left untried
@@ -333,9 +333,11 @@ class _Neighbourhood:
 
 def _without_node(
     places: Mapping[Slot, candidates.Candidate], cut_short: Mapping[Slot, str]
-) -> _Choice:
+) -> _MatchChoice:
     """Return a choice that says of those without a node what was left untried."""
-    return _Choice(places, {slot: text for slot, text in cut_short.items() if slot not in places})
+    return _MatchChoice(
+        places, {slot: text for slot, text in cut_short.items() if slot not in places}
+    )
 
 
 def _nodes(offers: Iterable[Sequence[candidates.Candidate]]) -> list[str]:

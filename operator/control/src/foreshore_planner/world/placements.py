@@ -100,10 +100,14 @@ class Placements:
         bound: binding.BoundSnapshot,
         asked: set[At],
     ) -> Replanned:
-        """Plan these placements, in one batch: what one takes the next lacks."""
+        """Plan these placements, in one batch: what one takes the next lacks.
+
+        To `asked` are added those whose replicas make room for one of them.
+        """
         replanned = Replanned()
         plans = self._batch(seen, verdicts, bound, asked, replanned)
-        for at in sorted(asked | plans.keys()):  # also who makes room for one that was asked about
+        asked.update(plans)
+        for at in sorted(asked):
             plan = plans.get(at)
             _set(self._planned, at, plan)
             shown = plan or self._kept(seen, verdicts, bound, at, replanned)

@@ -170,7 +170,7 @@ def _round(progress: _Filling, failed: list[int], batch: frozenset[int]) -> list
 
 def _exchanged(progress: _Filling, failed: list[int], batch: frozenset[int]) -> list[int]:
     """Let what the batch has placed give way where several enter for it; return who is left."""
-    search = exchange.Exchange(progress.allocation, batch)
+    search = exchange.GiveWay(progress.allocation, batch)
     left = search.fewest(failed)
     if search.is_exhausted:
         progress.cut_short.update(left)

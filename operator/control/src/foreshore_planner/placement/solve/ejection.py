@@ -13,8 +13,10 @@ from typing import Final
 from foreshore_planner.placement.solve.allocation import NOBODY, WORST, Allocation
 from foreshore_planner.placement.solve.problem import NOWHERE
 
-COMPARED: Final = 3
+COMPARED: Final = 8
 """Occupants of a node among which the cheapest to move is looked for, once one can move."""
+COMPARED_RUNNING: Final = 3
+"""The same where running replicas may move: somebody waits for the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class Ejection:
 
     def _swap(self, slot: int, wanted: Iterable[int]) -> bool:
         """Move the occupant whose move costs least to a candidate with room."""
+        compared = COMPARED_RUNNING if self._moves_left > 0 else COMPARED
         best: tuple[Loss, int, int, int] | None = None
         for position in wanted:
             if best is not None:
@@ -96,7 +99,7 @@ class Ejection:
                 option = self._tried(slot, position, occupant)
                 if option is not None and (best is None or option[0] < best[0]):
                     best = (*option, position, occupant)
-                if best is not None and number >= COMPARED:
+                if best is not None and number >= compared:
                     break
         if best is None:
             return False

@@ -45,7 +45,7 @@ class _Option:
 
 
 @dataclass(slots=True)
-class Exchange:
+class GiveWay:
     """A search on behalf of the slots of a batch that found no node."""
 
     allocation: Allocation
