@@ -91,9 +91,12 @@ def kept(
     return shown(only, is_whole)
 
 
+EXPLAINS = {"total": 0, "rejected": (), "chosen": (), "passed": ()}
+
+
 def decided(plan: case.PlacementPlan) -> case.PlacementPlan:
     findings = dataclasses.replace(plan.findings, summary="", nearest=None)
-    candidates = plan.candidates.model_copy(update={"total": 0, "rejected": ()})
+    candidates = plan.candidates.model_copy(update=EXPLAINS)
     moves = tuple(move.model_copy(update={"time": "", "others": ""}) for move in plan.moves)
     return dataclasses.replace(plan, findings=findings, candidates=candidates, moves=moves)
 
