@@ -157,9 +157,9 @@ DEPENDENCIES: dict[str, tuple[str, list[Step]]] = {
         [
             *[(changing.node_changes, node, 7) for node in range(7)],
             *SETTLED,
+            *SETTLED,
             (changing.policy_goes, 1, 0),
-            *SETTLED,
-            *SETTLED,
+            (changing.pod_goes, 4, 0),  # and its pod leaves another alone on its node
         ],
     ),
     "a plan": ("of_plans", [*SETTLED, *all_of(changing.pod_changes)]),
