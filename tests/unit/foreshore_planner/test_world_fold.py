@@ -118,12 +118,14 @@ def kept(
     return shown(only, is_whole)
 
 
+EXPLAINS = {"total": 0, "rejected": (), "chosen": (), "passed": ()}
+
+
 def decided(plan: case.PlacementPlan) -> case.PlacementPlan:
     delay = plan.findings.delay
     delay = dataclasses.replace(delay, message="") if delay is not None else None
     findings = dataclasses.replace(plan.findings, summary="", nearest=None, delay=delay)
-    compared = {"total": 0, "rejected": (), "chosen": (), "passed": ()}
-    candidates = plan.candidates.model_copy(update=compared)
+    candidates = plan.candidates.model_copy(update=EXPLAINS)
     moves = tuple(move.model_copy(update={"time": "", "others": ""}) for move in plan.moves)
     proposals = tuple(
         proposal.model_copy(update={"id": "", "since": ""}) for proposal in plan.proposals
@@ -282,9 +284,9 @@ DEPENDENCIES: dict[str, tuple[str, list[Step]]] = {
         [
             *[(changing.node_changes, node, 8) for node in range(7)],
             *SETTLED,
+            *SETTLED,
             (changing.policy_goes, 1, 0),
-            *SETTLED,
-            *SETTLED,
+            (changing.pod_goes, 4, 0),  # and its pod leaves another alone on its node
         ],
     ),
     "a plan": ("of_plans", [*SETTLED, *all_of(changing.pod_changes)]),
