@@ -28,7 +28,6 @@ class FakeKube:
         self.made: list[str] = []
         self.documents: list[api.Json] = []
         self.statuses: list[str] = []
-        self.documents: list[api.Json] = []
         self.on_write: Callable[[], None] = lambda: None
 
     async def apply(self, kind: kinds.ResourceKind, document: api.Json, **options: Any) -> api.Json:
