@@ -8,7 +8,7 @@ import pytest
 
 from builders import recorded
 from foreshore_api import meta
-from foreshore_cli import api, errors, move, options, placements
+from foreshore_cli import api, asking, errors, move, options, placements
 
 TARGET = options.Target(namespace="hq")
 TABLE, JSON = options.OutputFormat.TABLE, options.OutputFormat.JSON
@@ -100,7 +100,7 @@ def test_nobody_to_ask_is_told_of_yes(at: Any, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_no_writes_nothing(at: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = at(server(proposal()))
-    monkeypatch.setattr(move, "_agrees", lambda: False)
+    monkeypatch.setattr(asking, "confirmer", lambda **_: lambda _: False)
     assert move.run(TARGET, TABLE, move.Choice(NAME)) == errors.EXIT_UNWELL
     assert word(asked) is None
 
@@ -111,12 +111,12 @@ def test_what_is_replaced_while_a_person_reads_is_refused(
     """The trap: a yes to one move must never be the yes to another."""
     asked = at(server(proposal()))
 
-    def agrees() -> bool:
+    def agrees(_: str) -> bool:
         placement = asked.one_of("", "inferenceplacements", ("hq", f"{NAME}.hq"))
         placement["status"]["proposals"] = [proposal(number="a" * 12, to="edge-1")]
         return True
 
-    monkeypatch.setattr(move, "_agrees", agrees)
+    monkeypatch.setattr(asking, "confirmer", lambda **_: agrees)
     with pytest.raises(errors.CommandError, match="not proposed any more: look again"):
         move.run(TARGET, TABLE, move.Choice(NAME))
     assert word(asked) is None

@@ -7,13 +7,12 @@ text on purpose: rich's panels alone would take twice the time that the rest of 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import Annotated, Final
 
 import typer
 
 from foreshore_api import programs
-from foreshore_cli import errors, options
+from foreshore_cli import asking, errors, options
 
 application = typer.Typer(
     name="kubectl-foreshore",
@@ -237,7 +236,7 @@ def nodes(
     if end_hold:
         if node is not None or site is not None:
             raise errors.UsageError("--end-hold names its sites: leave NODE and --site out")
-        confirm = _confirmed(is_sure=yes)
+        confirm = asking.confirmer(is_sure=yes)
         from foreshore_cli import holds
 
         raise typer.Exit(holds.run(target, end_hold, confirm))
@@ -246,17 +245,6 @@ def nodes(
     from foreshore_cli import nodes as verb
 
     raise typer.Exit(verb.run(target, output, verb.NodeFilter(node, site)))
-
-
-def _confirmed(*, is_sure: bool) -> Callable[[str], bool]:
-    """Ask a person, unless who gave the command is sure.
-
-    Raises:
-        UsageError: nobody is there to be asked.
-    """
-    if not is_sure and not sys.stdin.isatty():
-        raise errors.UsageError("nobody can be asked here: --yes says that you are sure")
-    return lambda question: is_sure or typer.confirm(question, err=True)
 
 
 @application.command(

@@ -7,17 +7,15 @@ The operator proposes and moves; this writes nothing but the id of the proposal 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import rich.text
-import typer
 
 from foreshore_api import meta, v1alpha1
 from foreshore_api.v1alpha1 import inferenceplacement, placing
-from foreshore_cli import api, errors, objects, options, placements, terminal
+from foreshore_cli import api, asking, errors, objects, options, placements, terminal
 
 Json = dict[str, Any]
 
@@ -69,7 +67,7 @@ def run(target: options.Target, output: options.OutputFormat, choice: Choice) ->
         terminal.show(*told(server, entry))
     elif not choice.is_confirmed:
         return errors.EXIT_WELL
-    if choice.is_confirmed or _agrees():
+    if asking.confirmer(is_sure=choice.is_confirmed)("Move it?"):
         confirm(server, entry)
         return errors.EXIT_WELL
     terminal.say("Nothing was confirmed.")
@@ -157,13 +155,6 @@ def _price(server: api.Reads, placement: v1alpha1.InferencePlacement) -> str:
         return "one more pod"
     asked = readable[0].spec.resources
     return f"one more pod of {asked.cpu} CPU and {asked.memory} memory"
-
-
-def _agrees() -> bool:
-    """Ask the person. Raises UsageError where nobody can answer."""
-    if not sys.stdin.isatty():
-        raise errors.UsageError("nobody can be asked here: confirm with --yes")
-    return typer.confirm("Move it?", default=False, err=True)
 
 
 def confirm(server: api.Writes, entry: Waiting) -> None:

@@ -38,6 +38,8 @@ CONCURRENCY = 8
 """Statuses that are being written at a time."""
 SLICE = 0.002
 """Seconds of judging after which everybody else on the loop has a turn."""
+GRAIN = 0.001
+"""Seconds waited at least: what is left of a moment may be less than the loop's clock can tell."""
 YIELD = 1.0
 """Seconds at most for which statuses stand back behind urgent writes."""
 LONGEST = 60.0
@@ -231,7 +233,7 @@ class StatusQueue:
             moment: float | None = self._yield_until
         else:
             moment = self._waiting[0][0] if self._waiting else None
-        left = None if moment is None else max(0.0, moment - self._clock())
+        left = None if moment is None else max(GRAIN, moment - self._clock())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(left):
                 await self._news.wait()
