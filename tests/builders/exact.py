@@ -39,7 +39,7 @@ def relaxed(asked: problem.PlacementProblem, seconds: float) -> ExactAnswer:
     costs = asked.costs + MISS * asked.grades
     model, begun = _model(asked, costs, UNPLACED), time.process_time()
     model.setOptionValue("time_limit", seconds)
-    model.run()
+    _run(model)
     value: float = model.getInfo().objective_function_value
     proven = model.getModelStatus() == highspy.HighsModelStatus.kOptimal
     return ExactAnswer(value, proven, time.process_time() - begun, value)
@@ -96,12 +96,19 @@ def _whole(
     whole = numpy.full(columns, highspy.HighsVarType.kInteger)
     model.changeColsIntegrality(columns, numpy.arange(columns, dtype=numpy.int32), whole)
     model.setOptionValue("time_limit", seconds)
-    model.run()
+    _run(model)
     info = model.getInfo()
     proven = model.getModelStatus() == highspy.HighsModelStatus.kOptimal
     taken = time.process_time() - begun
     bound = math.ceil(info.mip_dual_bound - 1e-6)
     return ExactAnswer(round(info.objective_function_value), proven, taken, bound)
+
+
+def _run(model: Any) -> None:
+    """Solve it; an oracle that could not even begin must not answer nought."""
+    status = model.run()
+    if status == highspy.HighsStatus.kError:
+        raise RuntimeError(f"HiGHS: {model.modelStatusToString(model.getModelStatus())}")
 
 
 def _model(
@@ -140,5 +147,6 @@ def _model(
     model = highspy.Highs()  # type: ignore[no-untyped-call]
     model.setOptionValue("output_flag", False)
     model.setOptionValue("threads", 1)
-    model.passModel(lp)
+    if model.passModel(lp) == highspy.HighsStatus.kError:
+        raise RuntimeError("HiGHS takes no such model")
     return model

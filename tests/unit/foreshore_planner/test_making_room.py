@@ -246,6 +246,7 @@ def placeable(seen: snapshot.Snapshot) -> int:
     """How many replicas an exact solver places, each on a node of its site or of the cloud."""
     solver: Any = highspy.Highs()  # type: ignore[no-untyped-call]
     solver.setOptionValue("output_flag", False)
+    solver.setOptionValue("threads", 1)  # of one process, all have the same number
     variables: dict[tuple[str, str], Any] = {}
     for asked in seen.policies:
         assert asked.spec.device_selector.match_labels is not None
