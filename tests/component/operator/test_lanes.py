@@ -25,7 +25,10 @@ async def served(taken: fake_apiserver.Taken) -> AsyncIterator[int]:
         await runner.cleanup()
 
 
-async def test_a_lost_node_is_written_while_thousands_of_statuses_wait_for_their_turn() -> None:
+async def test_a_lost_node_is_written_while_thousands_of_statuses_wait_for_their_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(status_queue, "YIELD", patience.SECONDS)  # a busy machine takes its time
     taken = fake_apiserver.Taken()
     order: list[str] = []
     async with (
@@ -46,8 +49,8 @@ async def test_a_lost_node_is_written_while_thousands_of_statuses_wait_for_their
                 await asyncio.sleep(0.01)
         task.cancel()
         await asyncio.wait([task])
-    # a grant, a placement, a pod and what it reads
-    assert order.count("urgent") == lanes.GRANTS + 3 * lanes.REPLICAS
+    # a grant, a placement, a pod, what it reads, and the budget of its policy
+    assert order.count("urgent") == lanes.GRANTS + 4 * lanes.REPLICAS
     assert between <= status_queue.CONCURRENCY, "only those that were under way already"
     assert waiting > 1000
 

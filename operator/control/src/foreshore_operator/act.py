@@ -286,7 +286,6 @@ class Act:
                 return False
             self.figures.moves.labels("replica", reasons.PLACED).inc()
             log.info("pod %s/%s: created for node %s", intent.namespace, intent.name, intent.node)
-            await self._protect(policy)
             uid = str(creation.made["metadata"]["uid"])
         elif pod.inference is not None and pod.inference.phase is snapshot.PodPhase.PENDING:
             uid = pod.uid
@@ -299,6 +298,7 @@ class Act:
             manager=statuses.PLACEMENT,
         )
         self._note_refusal(intent, creation)
+        await self._protect(policy)
         return False
 
     async def _protect(self, policy: v1alpha1.DecisionPolicy) -> None:
