@@ -12,11 +12,11 @@ from foreshore_planner import quarantine
 class Observed:
     """Nodes a, b and c of one site, a clock, and what is remembered of them."""
 
-    def __init__(self, *nodes: str) -> None:
-        self.now = 1000.0
+    def __init__(self, *nodes: str, site: str | None = "hq") -> None:
+        self.now, self.site = 1000.0, site
         self.flaps = flaps.NodeFlaps(lambda: self.now)
         for node in nodes or ("a", "b", "c"):
-            self.flaps.heard(node, "hq")
+            self.flaps.heard(node, site)
 
     def wait(self, seconds: float) -> None:
         for _ in range(round(seconds)):
@@ -26,12 +26,12 @@ class Observed:
     def fell(self, *nodes: str, after: float = 0.0) -> None:
         self.wait(after)
         for node in nodes:
-            self.flaps.fell(node, "hq")
+            self.flaps.fell(node, self.site)
 
     def heard(self, *nodes: str, after: float = 0.0) -> None:
         self.wait(after)
         for node in nodes:
-            self.flaps.heard(node, "hq")
+            self.flaps.heard(node, self.site)
 
 
 def test_a_silence_counts_once_however_often_it_is_seen_and_for_an_hour() -> None:
@@ -71,9 +71,13 @@ def test_a_node_that_was_silent_when_it_went_is_not_counted_twice() -> None:
     assert seen.flaps.ages("a") == (10.0,)
 
 
-def test_a_site_that_goes_dark_as_a_whole_counts_for_none_of_its_nodes() -> None:
-    """Each Lease runs out by itself, within ten seconds, and they come back as they went."""
-    seen = Observed()
+@pytest.mark.parametrize("site", ["hq", None], ids=["of a site", "of none"])
+def test_nodes_that_go_dark_together_count_for_none_of_them(site: str | None) -> None:
+    """Each Lease runs out by itself, within ten seconds, and they come back as they went.
+
+    Of a site its uplink is cut; of nodes of no site, the API server was away.
+    """
+    seen = Observed(site=site)
     for node in "abc":
         seen.fell(node, after=4)
     assert seen.flaps.ages("a") != ()

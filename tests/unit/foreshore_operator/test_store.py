@@ -150,6 +150,16 @@ def test_each_cause_of_a_silence_counts_and_both_together_once(
     assert node.flaps == (0.0, 5.0)
 
 
+def test_where_nobody_wants_quarantine_no_flap_is_seen(clock: Clock) -> None:
+    kube = cast(api.KubeApi, None)
+    mirrors = store.ClusterMirrors(kube, dirty.Dirty(), clock, counts_flaps=False)
+    age_after(mirrors, "True")
+    age_after(mirrors, "False")
+    (node,) = mirrors.observed_nodes(v1alpha1.Tier.CLOUD)
+    assert node.silent_age is not None
+    assert node.flaps == ()
+
+
 def test_a_broken_stream_of_leases_brings_no_dead_node_back(
     mirrors: store.ClusterMirrors, clock: Clock
 ) -> None:

@@ -1,6 +1,8 @@
 """When each node fell silent lately: not Ready, its Lease stale, or gone and back under its name.
 
-A site that goes dark as a whole says nothing of its nodes: what it silenced is withdrawn.
+A site that goes dark as a whole says nothing of its nodes: what it silenced is withdrawn. So it is
+with the nodes of no site together: it is the API server that is away, or slow, when most of them
+fall silent.
 
     heard ──(falls silent)──────────────────────────────► counted
     counted ──(most of its site dark for DARK_AFTER)────► withdrawn
@@ -41,6 +43,10 @@ GONE_KEPT: Final = 10_000
 
 PRUNED_EVERY: Final = 60.0
 """Seconds between two looks for what is older than it is kept."""
+
+
+NO_SITE: Final = ""
+"""Stands for the site of nodes of none."""
 
 
 class FlapState(Enum):
@@ -97,6 +103,7 @@ class NodeFlaps:
 
     def fell(self, name: str, site: str | None) -> None:
         """A node is silent."""
+        site = site or NO_SITE
         is_known = name in self._site_of
         is_back = self._gone.pop(name, None) is not None
         self._put(name, site)
@@ -107,6 +114,7 @@ class NodeFlaps:
 
     def heard(self, name: str, site: str | None) -> None:
         """A node is heard."""
+        site = site or NO_SITE
         self._gone.pop(name, None)
         self._put(name, site)
         self._silent.pop(name, None)

@@ -35,7 +35,12 @@ class HostMirrors:
     """The mirrors of Nodes, Leases and Pods of one cluster."""
 
     def __init__(
-        self, kube: api.KubeApi, on_change: OnHostChange, clock: Callable[[], float]
+        self,
+        kube: api.KubeApi,
+        on_change: OnHostChange,
+        clock: Callable[[], float],
+        *,
+        counts_flaps: bool = True,
     ) -> None:
         self._on_change = on_change
         self._clock = clock
@@ -48,6 +53,7 @@ class HostMirrors:
         self._returned: dict[str, float] = {}
         """By node: when it became Ready again."""
         self._flaps = flaps.NodeFlaps(clock)
+        self._counts_flaps = counts_flaps
         self._silenced: dict[str, float] = {}
         """By node that is not Ready: when it stopped being so."""
         self._phases: dict[str, tuple[snapshot.PodPhase, float]] = {}
@@ -118,7 +124,7 @@ class HostMirrors:
             lease_age=self.lease_ages.age(name) if self._hears_leases() else None,
             ready_age=self._clock() - self._returned.get(name, -math.inf),
             silent_age=None if silenced is None else self._clock() - silenced,
-            flaps=self._flaps.ages(name),
+            flaps=self._flaps.ages(name) if self._counts_flaps else (),
             requested=self._requested_on(name),
         )
 

@@ -77,6 +77,7 @@ def _option(env: str, text: str, *names: str) -> Any:
 
 @application.command()
 def run(
+    *,
     serving_image: Annotated[str, _option("SERVING_IMAGE", "Image of inference pods.")],
     identity: Annotated[str, _option("IDENTITY", "Name of this replica: the pod's.")],
     namespace: Annotated[
@@ -103,6 +104,14 @@ def run(
     prometheus_token_file: Annotated[
         Path | None, _option("PROMETHEUS_TOKEN_FILE", "File with a bearer token for it.")
     ] = None,
+    quarantine: Annotated[
+        bool,
+        _option(
+            "QUARANTINE",
+            "Whether a node that fell silent twice within the hour gets nothing new for a while.",
+            "--quarantine/--no-quarantine",
+        ),
+    ] = True,
     kubeconfig: Annotated[
         Path | None, _option("KUBECONFIG", "Absent: $KUBECONFIG, else the pod's account.")
     ] = None,
@@ -129,6 +138,7 @@ def run(
         prometheus_url=prometheus_url,
         prometheus_ca=prometheus_ca,
         prometheus_token_file=prometheus_token_file,
+        quarantine=quarantine,
         kubeconfig=kubeconfig,
         metrics_port=metrics_port,
     )
@@ -261,7 +271,7 @@ def _assemble(
     marks: dirty.Dirty,
 ) -> tuple[Operator, handlers.Supervisor]:
     figures = metrics.Metrics()
-    mirrors, kopf_thread = _mirrors(kube, access, marks, figures)
+    mirrors, kopf_thread = _mirrors(chosen, kube, access, marks, figures)
 
     def lead(is_leading: bool) -> None:  # noqa: FBT001 (the elector's word)
         figures.leader.set(is_leading)
@@ -338,7 +348,11 @@ def _writer(
 
 
 def _mirrors(
-    kube: api.KubeApi, access: config.ClusterAccess, marks: dirty.Dirty, figures: metrics.Metrics
+    chosen: settings.OperatorSettings,
+    kube: api.KubeApi,
+    access: config.ClusterAccess,
+    marks: dirty.Dirty,
+    figures: metrics.Metrics,
 ) -> tuple[store.ClusterMirrors, handlers.Supervisor]:
     """The mirrors, and Kopf, which fills some of them; each can ask something of the other."""
 
@@ -353,7 +367,7 @@ def _mirrors(
         figures.kopf_starts.labels(cause).inc()
         mirrors.ask()
 
-    mirrors = store.ClusterMirrors(kube, marks, on_heal=healed)
+    mirrors = store.ClusterMirrors(kube, marks, on_heal=healed, counts_flaps=chosen.quarantine)
     kopf_thread = handlers.Supervisor(access, store.EDITED, mirrors.note, on_start=started)
     return mirrors, kopf_thread
 

@@ -25,6 +25,8 @@ class OperatorSettings:
     prometheus_ca: Path | None = None
     prometheus_token_file: Path | None = None
     """Read again for each question."""
+    quarantine: bool = True
+    """Whether nodes that fall silent again and again get nothing new for a while."""
     kubeconfig: Path | None = None
     """Absent: $KUBECONFIG, else the pod's service account."""
     metrics_port: int = 8080

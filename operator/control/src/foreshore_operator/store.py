@@ -78,11 +78,13 @@ class ClusterMirrors:
         marks: dirty.Dirty,
         clock: Callable[[], float] = time.monotonic,
         on_heal: OnHeal | None = None,
+        *,
+        counts_flaps: bool = True,
     ) -> None:
         self._kube = kube
         self._marks = marks
         self._on_heal = on_heal
-        self._hosts = hosts.HostMirrors(kube, self._host_changed, clock)
+        self._hosts = hosts.HostMirrors(kube, self._host_changed, clock, counts_flaps=counts_flaps)
         self.lease_ages = self._hosts.lease_ages
         self._resources = {
             model.kind: ResourceMirror(self._keeper(model)) for model in v1alpha1.KINDS
