@@ -127,10 +127,14 @@ async def test_a_replica_waits_for_its_accelerator_and_says_what_computes_it(wor
         room.changed(room.policy(world.namespace), spec__modelRef={"version": name}),
     )
     async with world.operator():
-        lacking = await world.until_condition(
-            v1alpha1.InferencePlacement, PLACEMENT, "Placed", "False", "NoCandidate"
-        )
-        assert "4 have no nvidia.com/gpu: it takes a node with the device" in lacking["message"]
+
+        async def lacking() -> bool:
+            placed = await world.until_condition(
+                v1alpha1.InferencePlacement, PLACEMENT, "Placed", "False", "NoCandidate"
+            )
+            return "4 have no nvidia.com/gpu: it takes a node with the device" in placed["message"]
+
+        await world.until(lacking, what="every node is looked at and has no such device")
 
         world.kubelets.devices["edge-2"] = {"nvidia.com/gpu": "1"}
         await world.kubelets.set_ready("edge-2", "True")
