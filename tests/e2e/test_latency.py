@@ -7,13 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from e2e import world as worlds
-from foreshore_api import scalars
 from harness import process
 
 IMPOSSIBLE = "20ms"
 """A budget that Decide and Actuate alone exceed here: no choice of node could meet it."""
-SLOWER = 0.2
-"""Seconds: a call over a link so much slower misses the example's timeout of 100 ms."""
+SLOWER = 0.6
+"""Seconds: a call over a link so much slower misses `worlds.INFERENCE_TIMEOUT`."""
 
 
 @pytest.fixture
@@ -64,44 +63,6 @@ def test_a_replica_that_became_too_slow_loses_its_role_at_once_and_then_its_node
         world.until_redundant(60)
     finally:
         world.cluster.quicken(slow)
-
-
-def test_a_replica_whose_latency_creeps_up_moves_before_its_budget_breaks(
-    world: worlds.World,
-) -> None:
-    """A budget of three times what is measured; then the node in use takes 93 % of it.
-
-    The delay grows past what is comfortable in small steps, as a link does that fills up.
-    """
-    world.hold_apart()
-    world.until(lambda: measured(world) is not None, "the whole is measured", 120)
-    usual = measured(world) or 0.0
-    budget, before = max(0.06, 3 * usual), world.find("decisionpolicies", worlds.POLICY)
-    creeping = world.replicas()["Active"]
-    world.edit_policy(latencyBudget=f"{budget * 1000:.0f}ms")
-    try:
-        broken = False
-        for share in (0.6, 0.75, 0.85, 0.93):
-            world.cluster.slow(creeping, delay=max(0.001, share * budget - usual))
-            with contextlib.suppress(process.HarnessError):  # it stays while there is room
-                world.until(lambda: world.replicas().get("Active") != creeping, "it moved", 40)
-            met = world.condition("inferenceplacements", worlds.PLACEMENT, "BudgetMet")
-            broken |= met is not None and met[0] == "False"
-        world.until(lambda: world.replicas().get("Active") != creeping, "it moved", 90)
-        moves = world.placement()["moves"]
-        causes = {move["cause"] for move in moves if move.get("from") == creeping}
-        assert "Creeping" in causes
-        assert not broken
-        world.until_redundant(60)
-    finally:
-        world.cluster.quicken(creeping)
-        world.edit_policy(latencyBudget=before["spec"]["latencyBudget"])
-
-
-def measured(world: worlds.World) -> float | None:
-    """The measured p99 in seconds, as the placement shows it."""
-    shown = world.placement().get("budget", {}).get("measured")
-    return scalars.seconds(shown) if shown else None
 
 
 def test_an_agent_that_crashes_again_and_again_loses_its_device(world: worlds.World) -> None:
