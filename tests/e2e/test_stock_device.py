@@ -30,14 +30,6 @@ TOPIC = "zigbee2mqtt/{parameters.friendlyName}"
 def documents() -> list[dict[str, Any]]:
     """The plug's class, the plug, and a policy that switches it by its own temperature."""
 
-    def resource(kind: str, name: str, spec: dict[str, Any], **metadata: Any) -> dict[str, Any]:
-        return {
-            "apiVersion": "foreshore.dev/v1alpha1",
-            "kind": kind,
-            "metadata": {"name": name, "namespace": worlds.NAMESPACE, **metadata},
-            "spec": spec,
-        }
-
     profile = {
         "mqtt": {
             "telemetryTopic": TOPIC,
@@ -88,9 +80,9 @@ def documents() -> list[dict[str, Any]]:
         },
     }
     return [
-        resource("DeviceProfile", "zigbee-plug", profile),
-        resource("Device", PLUG, device, labels={"role": "plug"}),
-        resource("DecisionPolicy", POLICY, policy),
+        worlds.resource("DeviceProfile", "zigbee-plug", profile),
+        worlds.resource("Device", PLUG, device, labels={"role": "plug"}),
+        worlds.resource("DecisionPolicy", POLICY, policy),
     ]
 
 

@@ -21,18 +21,10 @@ def documents(world: worlds.World) -> list[dict[str, Any]]:
         document["spec"]["broker"] for document in world.documents() if document["kind"] == "Site"
     )
 
-    def resource(kind: str, name: str, spec: dict[str, Any], **metadata: Any) -> dict[str, Any]:
-        return {
-            "apiVersion": "foreshore.dev/v1alpha1",
-            "kind": kind,
-            "metadata": {"name": name, "namespace": worlds.NAMESPACE, **metadata},
-            "spec": spec,
-        }
-
     device = {"profileRef": {"name": "room-climate"}, "site": SITE}
     return [
-        resource("Site", SITE, {"broker": broker}),
-        resource("Device", DEVICE, device, labels={"zone": "west"}),
+        worlds.resource("Site", SITE, {"broker": broker}),
+        worlds.resource("Device", DEVICE, device, labels={"zone": "west"}),
     ]
 
 

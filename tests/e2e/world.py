@@ -308,6 +308,16 @@ class World:
         )
 
 
+def resource(kind: str, name: str, spec: dict[str, Any], **metadata: Any) -> dict[str, Any]:
+    """A document of our group in the example's namespace."""
+    return {
+        "apiVersion": "foreshore.dev/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": name, "namespace": NAMESPACE, **metadata},
+        "spec": spec,
+    }
+
+
 def gap(commands: Sequence[Obeyed], moment: datetime) -> timedelta | None:
     """The longest time without a command since a moment: from the last one before it, until now.
 

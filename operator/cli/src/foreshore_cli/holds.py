@@ -2,8 +2,8 @@
 
 look (the Site) ─► ask ─► write the annotation that names this very hold
 
-The one thing that these verbs write. The operator heeds it for the hold that it names, and only
-until the site is heard again; so it is never wrong for the next one.
+The operator heeds it for the hold that it names, and only until the site is heard again; so it is
+never wrong for the next one.
 """
 
 from __future__ import annotations

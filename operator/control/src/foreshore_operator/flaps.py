@@ -44,7 +44,6 @@ GONE_KEPT: Final = 10_000
 PRUNED_EVERY: Final = 60.0
 """Seconds between two looks for what is older than it is kept."""
 
-
 NO_SITE: Final = ""
 """Stands for the site of nodes of none."""
 
@@ -83,7 +82,7 @@ class NodeFlaps:
         self._moments: dict[str, tuple[float, ...]] = {}
         """Newest first."""
         self._silent: dict[str, Silence] = {}
-        self._site_of: dict[str, str | None] = {}
+        self._site_of: dict[str, str] = {}
         """Nodes that are there."""
         self._nodes_of: dict[str, set[str]] = {}
         self._sites: dict[str, SiteSilence] = {}
@@ -127,8 +126,7 @@ class NodeFlaps:
         if name not in self._silent:
             self._count(name, self._clock())
         self._gone[name] = self._clock()
-        self._put(name, None)
-        del self._site_of[name]
+        self._leave(name)
         while len(self._gone) > GONE_KEPT:
             self._forget(next(iter(self._gone)))
 
@@ -142,27 +140,23 @@ class NodeFlaps:
             self._prune()
         return frozenset(changed)
 
-    def _put(self, name: str, site: str | None) -> None:
-        before = self._site_of.get(name)
+    def _put(self, name: str, site: str) -> None:
+        if self._site_of.get(name, site) != site:
+            self._leave(name)
         self._site_of[name] = site
-        if before == site:
-            if site is not None:
-                self._nodes_of.setdefault(site, set()).add(name)
-            return
-        if before is not None:
-            self._nodes_of[before].discard(name)
-            self._look(before)
-        if site is not None:
-            self._nodes_of.setdefault(site, set()).add(name)
+        self._nodes_of.setdefault(site, set()).add(name)
+
+    def _leave(self, name: str) -> None:
+        site = self._site_of.pop(name)
+        self._nodes_of[site].discard(name)
+        self._look(site)
 
     def _count(self, name: str, moment: float) -> None:
         self._silent[name] = Silence(moment, FlapState.COUNTED)
         self._moments[name] = (moment, *self._moments.get(name, ()))[:KEPT]
 
-    def _look(self, site: str | None) -> None:
+    def _look(self, site: str) -> None:
         """Note whether most of a site is silent."""
-        if site is None:
-            return
         members = self._nodes_of.get(site, set())
         silent = sum(name in self._silent for name in members)
         if not silent:
