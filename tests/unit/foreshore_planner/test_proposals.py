@@ -77,6 +77,27 @@ def test_a_proposal_keeps_its_id_and_time_while_it_stands() -> None:
     assert build.applied(later, planning.plan(later)) == later, "nothing is written again"
 
 
+def was_cut(seen: snapshot.Snapshot) -> snapshot.Snapshot:
+    """The node was proposed to be left while only its link seemed cut."""
+    (placement,) = seen.placements
+    (proposal,) = placement.status.proposals
+    cut = proposal.model_copy(update={"cause": "LinkCut"})
+    status = placement.status.model_copy(update={"proposals": (cut,)})
+    return dataclasses.replace(seen, placements=(placement.model_copy(update={"status": status}),))
+
+
+def test_a_cause_that_turns_into_another_leaves_the_move_its_id() -> None:
+    """LinkCut becomes NodeDead within seconds, while a person reads and confirms."""
+    seen = was_cut(lost())
+    earlier = seen.placements[0].status.proposals[0]
+    proposal = proposed(seen)
+    assert (earlier.cause, proposal.cause) == ("LinkCut", "NodeDead")
+    assert (proposal.id, proposal.since) == (earlier.id, earlier.since)
+    made = planning.plan(confirmed(seen, earlier.id))
+    assert build.where(made) == {"r0": "edge-2"}
+    assert made.placements[0].moves[0].cause == "NodeDead"
+
+
 def elsewhere(seen: snapshot.Snapshot) -> snapshot.Snapshot:
     """The node that was proposed has no room any more."""
     return build.with_nodes(

@@ -2,8 +2,11 @@
 
     forced away ──► proposed under an id ──annotation confirmed-move: <id>──► moved
                         │
-                        └─ the cause ends, or another node is the one to go to: the id is gone, and
-                           a confirmation of it does nothing and is told
+                        └─ nothing forces it any more, or its node cannot take it: the id is gone,
+                           and a confirmation of it does nothing and is told
+
+A cause may turn into another meanwhile, as LinkCut into NodeDead when the last peer misses a node:
+the move is the same and keeps its id, so that nobody confirms in vain what they read a second ago.
 
 What people ask for themselves, such as a cordon, needs no second word, and an empty slot is filled.
 Called by `placing`: first for what is confirmed, then, when all that moves has its node, for what
@@ -91,26 +94,27 @@ def _proposal(
 
     So a person confirms what they read, though another node has become a little better since.
     """
-    what = (incumbent.slot, incumbent.node, force[0])
+    cause, evidence = force[0], force[1][:256]
     for earlier in _earlier(case):
-        if (earlier.slot, earlier.from_, earlier.cause) == what and earlier.to in able:
-            return earlier.model_copy(update={"evidence": force[1][:256]})
+        is_same = (earlier.slot, earlier.from_) == (incumbent.slot, incumbent.node)
+        if is_same and earlier.to in able:
+            return earlier.model_copy(update={"cause": cause, "evidence": evidence})
     if not able or case.before is None:
         return None
     since = scalars.timestamp(case.seen.now)
     return Proposal(
-        id=_digest(case.before.metadata.uid or "", *what, able[0], since),
+        id=_digest(case.before.metadata.uid or "", incumbent.slot, incumbent.node, able[0], since),
         slot=incumbent.slot,
         from_=incumbent.node,
         to=able[0],
-        cause=force[0],
-        evidence=force[1][:256],
+        cause=cause,
+        evidence=evidence,
         since=since,
     )
 
 
 def _digest(*parts: str) -> str:
-    """Return an id of all that is proposed, and of when: what is proposed anew has another."""
+    """Return an id of the move, and of when: what is proposed anew has another."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
@@ -128,7 +132,6 @@ def confirmed(asking: turns.Wants) -> dict[str, Proposal]:
         if proposal.id == asked
         and proposal.to in able
         and proposal.slot in forces
-        and forces[proposal.slot][0] == proposal.cause
         and held[proposal.slot].node == proposal.from_
     }
 
