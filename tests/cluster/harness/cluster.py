@@ -107,7 +107,7 @@ class Cluster(api.Api):
 
     def pause(self, node: Node | str) -> None:
         """A node hangs: nothing on it runs, its connections stay open."""
-        docker.docker("pause", self.container(node))
+        docker.pause(self.container(node))
 
     def resume(self, node: Node | str) -> None:
         """A hung node goes on where it was."""

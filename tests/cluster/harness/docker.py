@@ -88,6 +88,26 @@ def remove(name: str) -> None:
         docker("rm", "-f", "-v", name)
 
 
+def pause(name: str) -> None:
+    """Freeze all that a container runs.
+
+    With cgroups of version 1 the runtime gives up when processes start while it freezes, thaws
+    what it froze, and leaves it to its caller to ask again.
+    """
+
+    def is_frozen() -> bool:
+        try:
+            docker("pause", name)
+        except process.CommandError as error:
+            if "unable to freeze" not in error.output:
+                raise
+            process.say(f"{name} could not be frozen in one go: again")
+            return False
+        return True
+
+    process.eventually(is_frozen, what=f"{name} is frozen", timeout=10)
+
+
 def is_running(name: str) -> bool:
     """Whether a container of that name runs (a paused one does)."""
     container = inspect("container", name)

@@ -48,7 +48,7 @@ class Container:
 
     def pause(self) -> None:
         """Hang it: connections stay open and nothing answers."""
-        docker.docker("pause", self.name)
+        docker.pause(self.name)
 
     def resume(self) -> None:
         """Let it go on."""
