@@ -4,6 +4,7 @@ Everything the harness starts goes through here, so that no command runs without
 none through a shell, and a failure carries the end of its output.
 """
 
+import atexit
 import contextlib
 import functools
 import itertools
@@ -212,6 +213,7 @@ def _block() -> tuple[socket.socket, Iterator[int]]:
         except OSError:
             claim.close()
         else:
+            atexit.register(claim.close)
             # in no order: clients keep things by address, as kubectl does what a server serves
             return claim, itertools.cycle(random.sample(range(first + 1, first + BLOCK), BLOCK - 1))
     raise HarnessError(f"every block of {BLOCK} ports of {BLOCKS} is taken")
