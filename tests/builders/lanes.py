@@ -85,7 +85,8 @@ class WriteRig:
 def grant(device: str, epoch: int) -> succession.GrantUpdate:
     """A right that moves."""
     authority = v1alpha1.DeviceAuthority(holder="edge-2", epoch=epoch, last_issued=epoch)
-    return succession.GrantUpdate("hq", device, "1", authority, "HolderLost", "its node is dead")
+    seen = build.device(device)
+    return succession.GrantUpdate("hq", device, seen, authority, "HolderLost", "its node is dead")
 
 
 def flood(count: int, generation: int, begin: int = 0) -> list[status_queue.QueuedStatus]:

@@ -69,11 +69,14 @@ def profile(**spec: Any) -> v1alpha1.DeviceProfile:
 
 
 def device(
-    name: str = "room-301", authority: dict[str, Any] | None = None, site: str = "hq"
+    name: str = "room-301",
+    authority: dict[str, Any] | None = None,
+    site: str = "hq",
+    **more: Any,
 ) -> v1alpha1.Device:
     return v1alpha1.Device.read(
         {
-            "metadata": metadata(name, labels={"zone": "west"}),
+            "metadata": metadata(name, **{"labels": {"zone": "west"}, **more}),
             "spec": {"profileRef": {"name": "room-climate"}, "site": site},
             "status": {"authority": authority} if authority else {},
         }

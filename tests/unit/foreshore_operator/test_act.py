@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, cast
 
 import pytest
@@ -38,6 +38,9 @@ class FakeKube:
             self.statuses.append(document["metadata"]["name"])
             self.documents.append(document)
         return document
+
+    async def get(self, *_: object) -> api.Json:
+        raise api.NotFoundError(404, "gone")
 
     async def create(self, kind: kinds.ResourceKind, document: api.Json, **_: Any) -> api.Json:
         if kind.kind in self.failures:
@@ -85,13 +88,17 @@ class Offered:
 
     def __init__(self) -> None:
         self.keys: list[status_queue.ObjectName] = []
+        self.withdrawn: list[status_queue.ObjectName] = []
         self.is_standing_back = False
 
     def offer(self, statuses: Iterable[status_queue.QueuedStatus]) -> None:
         self.keys += [queued.key for queued in statuses]
 
+    def withdraw(self, name: status_queue.ObjectName) -> None:
+        self.withdrawn.append(name)
+
     @contextlib.contextmanager
-    def stand_back(self) -> Iterator[None]:
+    def stand_back(self, _names: Collection[status_queue.ObjectName]) -> Iterator[None]:
         self.is_standing_back = True
         yield
         self.is_standing_back = False

@@ -149,6 +149,32 @@ async def test_a_storm_of_urgent_writes_delays_statuses_and_does_not_silence_the
             assert server.says == {"a": 1}
 
 
+async def test_a_status_of_an_object_with_an_urgent_write_waits_for_the_end_of_the_storm() -> None:
+    """It gave the object another version a moment before its grant, which then failed."""
+    server = ApiServer()
+    async with running(server) as queue:
+        with queue.stand_back({("Device", "hq", "granted")}):
+            queue.offer([queued("granted"), queued("other")])
+            await asyncio.sleep(3 * status_queue.YIELD)
+            assert server.says == {"other": 1}
+        await asyncio.sleep(2 * status_queue.BEHIND)
+    assert server.says == {"other": 1, "granted": 1}
+
+
+@pytest.mark.parametrize("moment", ["before it is begun", "while it is written"])
+async def test_a_status_that_is_overtaken_is_not_tried_again(moment: str) -> None:
+    server = ApiServer()
+    server.outcome = lambda _name: apply.WriteResult.MOVED_ON
+    async with running(server) as queue:
+        with queue.stand_back() if moment == "before it is begun" else contextlib.nullcontext():
+            queue.offer([queued("granted")])
+            await asyncio.sleep(server.seconds / 2)
+            queue.withdraw(("Device", "hq", "granted"))
+            assert len(queue) == 0
+        await asyncio.sleep(status_queue.LONGEST)
+    assert len(server.begun) == (moment == "while it is written")
+
+
 async def test_a_write_that_does_not_get_through_is_tried_again_ever_more_rarely() -> None:
     server, figures = ApiServer(), metrics.Metrics()
     server.outcome = lambda _name: UNAVAILABLE
@@ -312,7 +338,7 @@ async def _played(
         case "work":
             server.outcome = lambda _name: WRITTEN
         case _:
-            urgent.enter_context(queue.stand_back())
+            urgent.enter_context(queue.stand_back({("Device", "hq", name)}))
 
 
 def in_virtual_time(play: Callable[[], Any]) -> Any:

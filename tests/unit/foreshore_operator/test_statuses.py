@@ -5,9 +5,11 @@ from typing import Any, cast
 
 import pytest
 
+from builders import planning as build
 from foreshore_api import conditions, scalars, v1alpha1
 from foreshore_kube import api, apply
 from foreshore_operator import events, status_queue, statuses, store
+from foreshore_planner import succession
 
 NOW = "2026-03-01T10:00:00Z"
 
@@ -125,8 +127,11 @@ def test_a_grant_of_which_nothing_is_said_keeps_what_was_said() -> None:
         holder="edge-2", epoch=8, last_issued=8, takeover_bound="38s"
     )
     before = {"authority": {"epoch": 7}, "conditions": [{"type": "Ready"}], "writerEpoch": 3}
-    written = statuses.granted(None, authority, {"status": before})
-    assert written == {"authority": authority.document(), "conditions": [{"type": "Ready"}]}
+    grant = succession.GrantUpdate("hq", "room-301", build.device(), authority, "HolderLost", "")
+    written = statuses.granting(grant, None, {"status": before}, "9")
+    assert written["metadata"]["resourceVersion"] == "9"
+    wanted = {"authority": authority.document(), "conditions": [{"type": "Ready"}]}
+    assert written["status"] == wanted
 
 
 def test_the_first_status_of_a_device_waits_for_its_grant_for_a_moment(rig: Rig) -> None:

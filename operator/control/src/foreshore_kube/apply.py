@@ -124,12 +124,16 @@ class Writer:
         owns: tuple[str, ...],
         cached: Mapping[str, Any] | None,
         subresource: str = "",
+        renew: Callable[[api.Json], api.Json | None] = lambda _live: None,
     ) -> WriteResult:
         """Make the object hold this document's fields, unless the cached one does already.
 
         `owns` names the dotted paths that belong to `manager` alone: they are compared as a whole,
         so that a field that should go away counts as a difference. What the API server defaults or
         others write lies outside.
+
+        Where the object is in another version than the document names, `renew` says for the object
+        as it is now what to write instead, or None: then it has moved on.
         """
         if cached is not None and is_same(document, cached, owns):
             return self._tell(kind, WriteResult.UNCHANGED)
@@ -140,18 +144,40 @@ class Writer:
             return self._tell(kind, WriteResult.SETTLING)
         if cached is not None and self.yields_to(later := epochs.borne(cached, subresource)):
             return self._tell(kind, WriteResult.SUPERSEDED, _superseded(document, later))
-        outcome = await self._attempt(
-            kind,
-            lambda: self.kube.apply(
-                kind,
-                self._stamped(kind, document, subresource),
-                manager=manager,
-                subresource=subresource,
-            ),
-        )
+
+        async def send(wanted: api.Json) -> None:
+            stamped = self._stamped(kind, wanted, subresource)
+            await self.kube.apply(kind, stamped, manager=manager, subresource=subresource)
+
+        async def write() -> None:
+            try:
+                await send(document)
+            except api.ConflictError as error:
+                await send(await self._renewed(kind, document, subresource, renew, error))
+
+        outcome = await self._attempt(kind, write)
         if outcome is WriteResult.WRITTEN:
             self._remember(key, body)
         return outcome
+
+    async def _renewed(
+        self,
+        kind: ResourceKind,
+        document: api.Json,
+        subresource: str,
+        renew: Callable[[api.Json], api.Json | None],
+        error: api.ConflictError,
+    ) -> api.Json:
+        """Return what to write on the object as it is now. Raises the error where nothing is."""
+        live = await self.kube.get(kind, *_names(document))
+        renewed = renew(live)
+        if renewed is None:
+            raise error
+        if self.yields_to(later := epochs.borne(live, subresource)):
+            raise api.ConflictError(409, _superseded(live, later))
+        if not self.leadership.may_write():
+            raise api.UnavailableError(0, "no longer leading")
+        return renewed
 
     async def create(self, kind: ResourceKind, document: api.Json, *, manager: str) -> Creation:
         """Create an object whose name says what is in it: where it exists, it is done."""

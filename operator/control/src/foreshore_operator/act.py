@@ -100,7 +100,7 @@ class Act:
         self._take(made.placements)
         self._granted.clear()
         self._missing.clear()
-        with self.queue.stand_back():
+        with self.queue.stand_back(granting(made)):
             await self._all(self._urgent(made, granted))
         for key in self._open.keys() - self._missing:
             del self._open[key]
@@ -207,25 +207,32 @@ class Act:
     async def _grant(
         self, grant: succession.GrantUpdate, status_: v1alpha1.DeviceStatus | None
     ) -> None:
-        """Write a right and what is said with it, if the Device is as it was looked at."""
+        """Write a right and what is said with it, if what was looked at is still so.
+
+        A status of ours may have given the Device another version since: that takes nothing away
+        from the right, and must not make it late.
+        """
         cached = self.store.document(v1alpha1.Device.kind, grant.namespace, grant.device)
+
+        def renewed(live: api.Json) -> api.Json | None:
+            if not grant.holds_for(v1alpha1.Device.read(live)):
+                return None
+            return statuses.granting(grant, status_, live, live["metadata"]["resourceVersion"])
+
         outcome = await self.writer.apply(
             kinds.of(v1alpha1.Device),
-            {
-                "metadata": {
-                    "namespace": grant.namespace,
-                    "name": grant.device,
-                    "resourceVersion": grant.resource_version,
-                },
-                "status": statuses.granted(status_, grant.authority, cached),
-            },
+            statuses.granting(grant, status_, cached, self._version(grant)),
             manager=statuses.LIFECYCLE,
             owns=("status.authority",),
             cached=cached,
             subresource="status",
+            renew=renewed,
         )
         if outcome is apply.WriteResult.WRITTEN:
-            self._granted.add((v1alpha1.Device.kind, grant.namespace, grant.device))
+            name = (v1alpha1.Device.kind, grant.namespace, grant.device)
+            self._granted.add(name)
+            if status_ is not None:
+                self.queue.withdraw(name)  # the grant said what is newer
             self.figures.moves.labels("authority", grant.cause).inc()
             subject = self._device(grant)
             self.recorder.record(events.of_grant(subject, grant))
@@ -242,6 +249,13 @@ class Act:
                 grant.cause,
                 grant.evidence,
             )
+
+    def _version(self, grant: succession.GrantUpdate) -> str:
+        """Return the newest version of a Device for which its right was decided."""
+        device = self.store.find(v1alpha1.Device, grant.namespace, grant.device)
+        if device is None or not grant.holds_for(device):
+            return grant.resource_version
+        return device.metadata.resource_version or ""
 
     def _device(self, grant: succession.GrantUpdate) -> events.EventSubject:
         device = self.store.find(v1alpha1.Device, grant.namespace, grant.device)
@@ -348,6 +362,11 @@ class Act:
             uid=removal.uid,
             is_due=lambda live: live["metadata"]["resourceVersion"] == removal.resource_version,
         )
+
+
+def granting(made: delta.PlanDelta) -> frozenset[status_queue.ObjectName]:
+    """Return the Devices that are granted: a status of theirs would be overtaken."""
+    return frozenset((v1alpha1.Device.kind, grant.namespace, grant.device) for grant in made.grants)
 
 
 def has_moves(made: delta.PlanDelta) -> bool:

@@ -10,7 +10,9 @@ object is kept, and an object has at most one write under way.
                due: what turned bad first, then the longest waiting ─► being written ─► forgotten
 
 While urgent writes are under way (`stand_back`) no new status is begun: at most for a moment, so
-that a storm of urgent writes delays statuses and does not silence them. Who no longer leads drops
+that a storm of urgent writes delays statuses and does not silence them. A status of an object that
+has an urgent write coming waits for that one's end: it would give the object another version, and
+be overtaken (`withdraw`) by what the urgent write says. Who no longer leads drops
 everything: the next leader says anew what is so.
 """
 
@@ -23,7 +25,7 @@ import itertools
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Protocol
@@ -42,6 +44,8 @@ GRAIN = 0.001
 """Seconds waited at least: what is left of a moment may be less than the loop's clock can tell."""
 YIELD = 1.0
 """Seconds at most for which statuses stand back behind urgent writes."""
+BEHIND = 0.25
+"""Seconds until the next look at a status that stands back behind a write of the same object."""
 LONGEST = 60.0
 """Seconds at most between two attempts at one status."""
 RETRY = {
@@ -146,6 +150,8 @@ class StatusQueue:
         self._quiet.set()
         self._urgent = 0
         self._yield_until = 0.0
+        self._overtaken: Collection[ObjectName] = frozenset()
+        """Objects that urgent writes are under way or queued for."""
         figures.status_queue(self.__len__, self.oldest)
 
     def __len__(self) -> int:
@@ -184,16 +190,26 @@ class StatusQueue:
         self._waiting.clear()
         self._due.clear()
 
+    def withdraw(self, name: ObjectName) -> None:
+        """Forget the status of an object: something newer was said of it just now."""
+        self._entries.pop(name, None)
+        self._unjudged.pop(name, None)
+
     @contextlib.contextmanager
-    def stand_back(self) -> Iterator[None]:
-        """Begin no status while urgent writes are under way, for a moment at most."""
+    def stand_back(self, names: Collection[ObjectName] = frozenset()) -> Iterator[None]:
+        """Begin no status while urgent writes are under way, for a moment at most.
+
+        Of the objects named, which are written themselves, none before the end.
+        """
         if self._urgent == 0:
             self._yield_until = self._clock() + YIELD
         self._urgent += 1
+        self._overtaken = names
         try:
             yield
         finally:
             self._urgent -= 1
+            self._overtaken = frozenset()
             self._news.set()
 
     async def run(self) -> None:
@@ -296,6 +312,9 @@ class StatusQueue:
             rank = heapq.heappop(self._due)
             entry = self._entries.get(rank[-1])
             if entry is None or entry.stage is not QueueStage.DUE or _rank(entry) != rank:
+                continue
+            if rank[-1] in self._overtaken:
+                self._postpone(entry, BEHIND)
                 continue
             entry.stage = QueueStage.WRITING
             task = asyncio.create_task(self._write(entry), name="status")

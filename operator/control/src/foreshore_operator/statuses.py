@@ -19,6 +19,7 @@ from typing import Any, Final
 from foreshore_api import conditions, meta, v1alpha1
 from foreshore_kube import api, apply, epochs, kinds
 from foreshore_operator import events, manifests, status_queue, store
+from foreshore_planner import succession
 
 PLACEMENT: Final = "foreshore-placement"
 """Field manager of placements, pods and what they read."""
@@ -134,19 +135,26 @@ class Statuses:
             self.recorder.record(event)
 
 
-def granted(
+def granting(
+    grant: succession.GrantUpdate,
     status: v1alpha1.DeviceStatus | None,
-    authority: v1alpha1.DeviceAuthority,
-    cached: api.Json | None,
-) -> dict[str, Any]:
-    """Return a Device's whole status with a right; what it says stays where nothing else is known.
+    current: api.Json | None,
+    version: str,
+) -> api.Json:
+    """Return a Device's whole status with a right, as the document that writes it.
 
-    `status` is what is so once the right is written.
+    `status` is what is so once the right is written; what the Device says now (`current`) stays
+    where nothing else is known. `version` is the Device's that the right is for.
     """
-    before = (cached or {}).get("status") or {}
+    before = (current or {}).get("status") or {}
     kept = {key: value for key, value in before.items() if key != epochs.WRITER}
     stated = _lifecycle(status) if status is not None else kept
-    return {**stated, "authority": authority.document()}
+    metadata = {
+        "namespace": grant.namespace,
+        "name": grant.device,
+        "resourceVersion": version,
+    }
+    return {"metadata": metadata, "status": {**stated, "authority": grant.authority.document()}}
 
 
 def _metadata(queued: status_queue.QueuedStatus, cached: api.Json) -> api.Json:

@@ -64,14 +64,27 @@ COMMANDING = frozenset(standing for standing in fencing.Standing if standing.is_
 
 @dataclass(frozen=True, slots=True)
 class GrantUpdate:
-    """A right to be written, under the condition that the Device has not changed meanwhile."""
+    """A right to be written, under the condition that what it rests on has not changed meanwhile.
+
+    That is the Device with its right as it was, but for what else its status says.
+    """
 
     namespace: str
     device: str
-    resource_version: str
+    decided_on: v1alpha1.Device = field(hash=False)
     authority: v1alpha1.DeviceAuthority
     cause: str
     evidence: str
+
+    @property
+    def resource_version(self) -> str:
+        """The version of the Device that was decided on."""
+        return self.decided_on.metadata.resource_version or ""
+
+    def holds_for(self, device: v1alpha1.Device) -> bool:
+        """Whether the same would be decided on a Device as it is now."""
+        decided_on = self.decided_on
+        return device is decided_on or _grounds(device) == _grounds(decided_on)
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,7 +386,7 @@ def _grant(view: DeviceView, cause: str, evidence: str) -> Succession:
         GrantUpdate(
             namespace=view.device.metadata.namespace or "",
             device=view.device.metadata.name,
-            resource_version=view.device.metadata.resource_version or "",
+            decided_on=view.device,
             authority=v1alpha1.DeviceAuthority(
                 holder=chosen, epoch=epoch, last_issued=epoch, takeover_bound=view.bound
             ),
@@ -381,6 +394,12 @@ def _grant(view: DeviceView, cause: str, evidence: str) -> Succession:
             evidence=evidence,
         )
     )
+
+
+def _grounds(device: v1alpha1.Device) -> tuple[object, ...]:
+    """Return what a right rests on: the same object, as people wrote it, with the same right."""
+    metadata = device.metadata.model_copy(update={"resource_version": None})
+    return metadata, device.spec, device.status.authority
 
 
 def _unsteady(view: DeviceView, evidence: str, others: Sequence[str]) -> str:
