@@ -157,9 +157,10 @@ def test_a_page_is_never_larger_than_ours(written: str, expected: int) -> None:
     assert selecting.page(written) == expected
 
 
+json_texts = st.text() | st.text(st.sampled_from('"\\[]{}a'), max_size=8)
 json_values = st.recursive(
-    st.none() | st.booleans() | st.text() | st.integers(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    st.none() | st.booleans() | json_texts | st.integers(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(json_texts, inner, max_size=3),
     max_leaves=20,
 )
 

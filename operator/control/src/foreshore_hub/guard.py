@@ -8,7 +8,7 @@ with `{"reason", "message"}`.
 
 import asyncio
 import contextlib
-import re
+import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,7 +25,10 @@ MAXIMUM_NODES: Final = 20_000
 ONE_AT_A_TIME: Final = 1 << 20
 """Bytes above which a caller may send one body of a kind at a time: what the hub holds for one
 caller stays near the largest body, however many it begins."""
-_BRACKETS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
+_PLAIN: Final = bytes(set(range(256)) - set(b'"[]{}'))
+"""Bytes that neither nest nor begin or end a text."""
+_STEPS: Final = tuple((byte in b"[{") - (byte in b"]}") for byte in range(256))
+"""By byte: by how much it leads deeper."""
 
 
 class RefusedError(Exception):
@@ -192,16 +195,15 @@ async def read(receive: types.Receive, limit: int) -> bytes:
 
 
 def depth(body: bytes) -> int:
-    """Return how deep the brackets of a JSON text nest, without decoding it."""
-    deepest = level = 0
-    for match in _BRACKETS.finditer(body):
-        first = match.group()[:1]
-        if first in b"[{":
-            level += 1
-            deepest = max(deepest, level)
-        elif first in b"]}":
-            level -= 1
-    return deepest
+    """Return how deep the brackets of a JSON text nest, without decoding it.
+
+    Few steps over the whole body, not one a bracket: half of a report's cost was here.
+    """
+    if b"\\" in body:
+        body = body.replace(rb"\\", b"").replace(rb"\"", b"")
+    marks = body.translate(None, _PLAIN).replace(b'""', b"")  # texts without brackets are gone
+    brackets = b"".join(marks.split(b'"')[::2]) if b'"' in marks else marks
+    return max(itertools.accumulate(map(_STEPS.__getitem__, brackets), initial=0))
 
 
 async def refuse(send: types.Send, refused: RefusedError) -> None:
