@@ -9,7 +9,7 @@ import pytest
 from builders import resources
 from foreshore_api import meta, v1alpha1
 from foreshore_api.wire import assignment as wire
-from foreshore_hub import assigning, store, world
+from foreshore_hub import assigning, by_site, store, world
 from foreshore_kube import informer
 
 NODES = ("edge-1", "edge-2")
@@ -215,3 +215,17 @@ async def test_what_cannot_be_resolved_is_logged_once_with_its_cause(
     assert len(said) == len(set(said)) == len(rig.mirrors[v1alpha1.Device])
     assert "assignment of edge-1: Device " in said[0]
     assert "does not exist in namespace" in said[0]
+
+
+async def test_what_belongs_to_a_site_has_its_nodes_compiled_and_no_others(rig: Rig) -> None:
+    await rig.look(*NODES)
+    for node in NODES:
+        await rig.assigning.wait(node, None, 0.0)
+    rig.assigning._take()
+    rig.assigning.touch(world.Touched(sites=frozenset({by_site.SitePlace("hq", "annex")})))
+    assert rig.assigning._take() == []
+    rig.assigning.touch(world.Touched(sites=frozenset({by_site.SitePlace("hq", "hq")})))
+    assert rig.assigning._take() == sorted(NODES)
+    rig.nodes[informer.ObjectKey("", NODES[0])] = world.LabelledNode(NODES[0], {})
+    rig.assigning.touch(world.Touched(sites=frozenset({by_site.SitePlace("hq", "hq")})))
+    assert rig.assigning._take() == sorted(NODES), "what was assigned last is of that site too"

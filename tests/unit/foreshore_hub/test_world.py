@@ -7,7 +7,7 @@ import pytest
 
 from builders import resources
 from foreshore_api import meta, v1alpha1
-from foreshore_hub import fleet, world
+from foreshore_hub import by_site, fleet, world
 from foreshore_hub.renewals import NamedHolder, RenewedHolder
 from foreshore_kube import informer, kinds
 
@@ -81,18 +81,41 @@ def test_what_is_only_told_about_an_object_touches_nothing(
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        (resources.device(), held()),
-        (held(), held(epoch=101)),
         (None, resources.policy()),
         (resources.policy(), None),
-        (resources.placement(), resources.placement(("r0", "Active", "Ready", "10.0.0.1:80"))),
     ],
-    ids=["a first grant", "a new epoch", "appeared", "went away", "a replica is ready"],
+    ids=["appeared", "went away"],
 )
 def test_what_changes_an_assignment_touches_its_namespace(
     old: meta.Resource | None, new: meta.Resource | None
 ) -> None:
     assert world.touched(change(old, new)).namespaces == {"hq"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sites"),
+    [
+        (resources.device(), held(), {"hq"}),
+        (held(), held(epoch=101), {"hq"}),
+        (None, held(), {"hq"}),
+        (held(), None, {"hq"}),
+        (held(), held(site="annex"), {"hq", "annex"}),
+        (
+            resources.placement(),
+            resources.placement(("r0", "Active", "Ready", "10.0.0.1:80")),
+            {"hq"},
+        ),
+    ],
+    ids=["a first grant", "a new epoch", "appeared", "went away", "moved", "a replica is ready"],
+)
+def test_what_belongs_to_a_site_touches_it_alone(
+    old: meta.Resource | None, new: meta.Resource | None, sites: set[str]
+) -> None:
+    """A right that moved had all nodes of the namespace compiled anew: a thousand for five."""
+    touched = world.touched(change(old, new))
+    assert {place.site for place in touched.sites} == sites
+    assert not touched.namespaces
+    assert not touched.nodes
 
 
 def test_a_changed_site_touches_every_node_because_names_are_unique_in_the_cluster() -> None:
@@ -264,16 +287,48 @@ def test_another_label_of_a_node_touches_it_alone() -> None:
     assert world.touched(node_change("hq", "hq", zone="west")).nodes == {"edge-1"}
 
 
-def test_a_namespace_is_read_once_for_all_its_nodes_until_something_changes() -> None:
+class Reads(dict[informer.ObjectKey, meta.Resource]):
+    """A mirror that counts how often all of it is gone through."""
+
+    count = 0
+
+    def values(self) -> Any:
+        self.count += 1
+        return super().values()
+
+    def items(self) -> Any:
+        self.count += 1
+        return super().items()
+
+
+def test_devices_are_gone_through_for_no_node() -> None:
     """Each of a thousand nodes copied and sorted ten thousand devices."""
-    revision = [1]
+    devices = Reads()
     mirrors: dict[type[meta.Resource], dict[informer.ObjectKey, meta.Resource]] = {
         kind: {} for kind in world.KINDS
     }
-    hub_world = world.World({}, mirrors, {}, "foreshore-agent", lambda: revision[0])
-    before = hub_world.resources("hq")
-    assert hub_world.resources("hq") is before
+    mirrors[v1alpha1.Device] = devices
+    contents = by_site.SiteContents()
+    hub_world = world.World({}, mirrors, {}, "foreshore-agent", contents)
+    here = by_site.SitePlace("hq", "hq")
+    assert hub_world.resources(here).devices == ()
+    devices[informer.ObjectKey("hq", "room-301")] = held()
+    contents.note(change(None, held()))
+    assert hub_world.resources(here).devices == (held(),)
+    assert devices.count == 0
+
+
+def test_what_sites_share_is_as_of_the_last_change() -> None:
+    mirrors: dict[type[meta.Resource], dict[informer.ObjectKey, meta.Resource]] = {
+        kind: {} for kind in world.KINDS
+    }
+    contents = by_site.SiteContents()
+    hub_world = world.World({}, mirrors, {}, "foreshore-agent", contents)
+    here = by_site.SitePlace("hq", "hq")
+    assert hub_world.resources(here).sites == ()
+    assert hub_world.site_namespace("hq") is None
     site = resources.site()
     mirrors[v1alpha1.Site][informer.ObjectKey("hq", site.name)] = site
-    revision[0] += 1
-    assert [one.name for one in hub_world.resources("hq").sites] == [site.name]
+    contents.note(change(None, site))
+    assert hub_world.resources(here).sites == (site,)
+    assert hub_world.site_namespace("hq") == "hq"

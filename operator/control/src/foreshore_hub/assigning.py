@@ -23,7 +23,7 @@ from foreshore_api.wire import assignment as wire
 from foreshore_api.wire import report
 from foreshore_decision import assignment as compiling
 from foreshore_decision import in_force
-from foreshore_hub import store, world
+from foreshore_hub import by_site, store, world
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +79,7 @@ class Assigning:
         self._wanted: set[str] = set()
         self._touched_nodes: set[str] = set()
         self._touched_namespaces: set[str] = set()
+        self._touched_sites: set[by_site.SitePlace] = set()
         self._is_touched: Final = asyncio.Event()
         self._changed: dict[str, asyncio.Event] = {}
         self._failures: dict[str, in_force.Obstacle] = {}
@@ -116,8 +117,9 @@ class Assigning:
 
     def touch(self, what: world.Touched) -> None:
         """Note what a change can have an effect on."""
-        if what.nodes or what.namespaces:
+        if what.nodes or what.namespaces or what.sites:
             self._touched_nodes |= what.nodes
+            self._touched_sites |= what.sites
             self._touched_namespaces |= what.namespaces
             self._is_touched.set()
 
@@ -225,25 +227,27 @@ class Assigning:
 
     def _take(self) -> list[str]:
         nodes, namespaces = self._touched_nodes, self._touched_namespaces
-        self._touched_nodes, self._touched_namespaces = set(), set()
+        sites = self._touched_sites
+        self._touched_nodes, self._touched_namespaces, self._touched_sites = set(), set(), set()
         self._is_touched.clear()
         if "*" in nodes:
             return sorted(self._wanted)
         return sorted(
-            node for node in self._wanted if node in nodes or self._is_in(node, namespaces)
+            node
+            for node in self._wanted
+            if node in nodes
+            or any(place in sites or place.namespace in namespaces for place in self._places(node))
         )
 
-    def _is_in(self, node: str, namespaces: set[str]) -> bool:
-        """Whether a node's site is, or was, in one of these namespaces."""
+    def _places(self, node: str) -> Iterator[by_site.SitePlace]:
+        """Yield the site of a node, as it is and as it was assigned last."""
         seen, current = self._world.node(node), self._current.get(node)
-        if (
-            current is not None
-            and current.site is not None
-            and current.site.namespace in namespaces
-        ):
-            return True
+        if current is not None and current.site is not None:
+            yield by_site.SitePlace(current.site.namespace, current.site.name)
         site = seen.site if seen is not None else None
-        return site is not None and self._world.site_namespace(site) in namespaces
+        namespace = self._world.site_namespace(site) if site is not None else None
+        if site is not None and namespace is not None:
+            yield by_site.SitePlace(namespace, site)
 
     async def _refresh(self, node: str) -> None:
         question = self._world.question(node, self._last(node))

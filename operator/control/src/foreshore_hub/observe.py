@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from foreshore_api import meta
-from foreshore_hub import world
+from foreshore_hub import by_site, world
 from foreshore_kube import api, informer, kinds
 
 log = logging.getLogger(__name__)
@@ -33,8 +33,7 @@ class Observing:
         agent_account: str,
     ) -> None:
         self._on_touched: Final = on_touched
-        self._revision = 0
-        """Of all mirrors together."""
+        self._contents: Final = by_site.SiteContents()
         self._agent_namespace: Final = agent_namespace
         self._pods: Final = informer.Informer(
             kube,
@@ -56,12 +55,12 @@ class Observing:
             {kind: kind_informer.store for kind, kind_informer in self._resources.items()},
             self._pods.store,
             agent_account,
-            lambda: self._revision,
+            self._contents,
         )
 
     def _note(self, change: informer.ObjectChange[Any]) -> None:
         """Say what a change touches; where that cannot be told, everything is looked at again."""
-        self._revision += 1
+        self._contents.note(change)
         try:
             touched = world.touched(change)
         except Exception:

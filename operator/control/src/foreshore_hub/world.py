@@ -5,6 +5,7 @@ holder. What one node is told of another (that it is there, and where its agent 
 its Node and its agent's Pod, never from the node itself. Nothing here talks to anybody.
 """
 
+import dataclasses
 import functools
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +15,7 @@ from typing import Any, Final
 from foreshore_api import addresses, meta, node_class, scalars, v1alpha1
 from foreshore_api.wire import assignment as wire
 from foreshore_decision import assignment, narrowing
-from foreshore_hub import renewals
+from foreshore_hub import by_site, renewals
 from foreshore_kube import informer
 
 KINDS: Final[tuple[type[meta.Resource], ...]] = (
@@ -27,6 +28,10 @@ KINDS: Final[tuple[type[meta.Resource], ...]] = (
     v1alpha1.InferencePlacement,
 )
 """What assignments are compiled from."""
+OF_ONE_SITE: Final = (v1alpha1.Device, v1alpha1.InferencePlacement)
+"""Of these, what has an effect at the site that it names and nowhere else."""
+SHARED: Final = tuple(kind for kind in KINDS[1:] if kind not in OF_ONE_SITE)
+"""What all sites of a namespace share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +91,10 @@ def _echo(spec: Mapping[str, Any], status: Mapping[str, Any]) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """What a change can have an effect on: namespaces, single nodes, or everything."""
+    """What a change can have an effect on: namespaces, sites, single nodes, or everything."""
 
     namespaces: frozenset[str] = frozenset()
+    sites: frozenset[by_site.SitePlace] = frozenset()
     nodes: frozenset[str] = frozenset()
 
 
@@ -107,20 +113,24 @@ class World:
         mirrors: Mapping[type[meta.Resource], Mapping[informer.ObjectKey, meta.Resource]],
         pods: Mapping[informer.ObjectKey, AgentPod],
         agent_account: str,
-        revision: Callable[[], int] | None = None,
+        contents: by_site.SiteContents | None = None,
     ) -> None:
         """Look at mirrors.
 
-        `revision` grows whenever a mirror changes; without it nothing is kept from question to
-        question.
+        `contents` has what is in them by site; without it that is looked for at each question.
         """
         self._nodes: Final = nodes
         self._pods: Final = pods
         self._agent_account: Final = agent_account
         self._mirrors: Final = mirrors
-        self._revision: Final = revision
-        self._kept: dict[str, tuple[int, assignment.Resources]] = {}
-        """By namespace: its resources at a revision, the same for all of its nodes."""
+        self._contents: Final = contents
+        self._shared: dict[str, assignment.Resources] = {}
+        """By namespace: the resources that its sites share, as of `_shared_at`."""
+        self._namespaces: dict[str, str | None] = {}
+        """By site: its namespace, as of the same moment."""
+        self._shared_at = -1
+        self._kept_peers: tuple[assignment.Peer, ...] = ()
+        self._peers_at = -1
         self.is_synced = False
         """Whether every mirror was filled at least once; set by `observe`."""
 
@@ -128,29 +138,40 @@ class World:
         """Return a node by name."""
         return self._nodes.get(informer.ObjectKey("", name))
 
-    def resources(self, namespace: str) -> assignment.Resources:
-        """Return the resources of a namespace, and the sites of all: site names are unique."""
-        if self._revision is None:
-            return self._resources(namespace)
-        revision = self._revision()
-        kept = self._kept.get(namespace)
-        if kept is None or kept[0] != revision:
-            self._kept = {name: old for name, old in self._kept.items() if old[0] == revision}
-            kept = self._kept[namespace] = (revision, self._resources(namespace))
-        return kept[1]
+    def resources(self, site: by_site.SitePlace) -> assignment.Resources:
+        """Return the resources of a site, and the sites of all: site names are unique."""
+        contents = self._contents or by_site.SiteContents(
+            resource for kind in OF_ONE_SITE for resource in self._mirrors[kind].values()
+        )
+        own = assignment.Resources.of(contents.at(site))
+        shared = self._shared_resources(site.namespace)
+        return dataclasses.replace(shared, devices=own.devices, placements=own.placements)
 
-    def _resources(self, namespace: str) -> assignment.Resources:
-        resources: list[meta.Resource] = list(self._mirrors[v1alpha1.Site].values())
-        for kind in KINDS[1:]:
-            mirror = self._mirrors[kind]
-            resources += [value for key, value in mirror.items() if key.namespace == namespace]
-        return assignment.Resources.of(resources)
+    def _shared_resources(self, namespace: str) -> assignment.Resources:
+        """Return what the sites of a namespace share: made once while nothing of it changes."""
+        self._forget_shared()
+        if namespace not in self._shared:
+            resources: list[meta.Resource] = list(self._mirrors[v1alpha1.Site].values())
+            for kind in SHARED:
+                mirror = self._mirrors[kind]
+                resources += [value for key, value in mirror.items() if key.namespace == namespace]
+            self._shared[namespace] = assignment.Resources.of(resources)
+        return self._shared[namespace]
+
+    def _forget_shared(self) -> None:
+        """Forget what was made of resources that sites share, if any of them has changed."""
+        if self._contents is None or self._contents.shared != self._shared_at:
+            self._shared, self._namespaces = {}, {}
+            self._shared_at = -1 if self._contents is None else self._contents.shared
 
     def site_namespace(self, site: str) -> str | None:
         """Return the namespace of the site that has this name."""
-        sites = assignment.Resources(sites=self._sites())
-        resource = assignment.find_site(sites, site)
-        return resource.namespace if resource is not None else None
+        self._forget_shared()
+        if site not in self._namespaces:
+            sites = assignment.Resources(sites=self._sites())
+            resource = assignment.find_site(sites, site)
+            self._namespaces[site] = resource.namespace if resource is not None else None
+        return self._namespaces[site]
 
     def question(
         self, name: str, last: Iterable[wire.Assignment] = ()
@@ -166,11 +187,13 @@ class World:
         namespace = self.site_namespace(node.site) if node.site is not None else None
         return functools.partial(
             assignment.compile,
-            self.resources(namespace) if namespace is not None else assignment.Resources(),
+            self.resources(by_site.SitePlace(namespace, node.site))
+            if namespace is not None and node.site is not None
+            else assignment.Resources(),
             name,
             site=node.site,
             labels=node.labels,
-            peers=self._peers(),
+            peers=self.peers(),
             last=tuple(last),
         )
 
@@ -208,11 +231,18 @@ class World:
         mirrored = self._mirrors[v1alpha1.Site].values()
         return tuple(site for site in mirrored if isinstance(site, v1alpha1.Site))
 
-    def _peers(self) -> list[assignment.Peer]:
+    def peers(self) -> tuple[assignment.Peer, ...]:
         """Return the agents as Kubernetes knows them, one a node: what agents say is not asked.
 
         Those whose node is unknown are left out: they must not look like those of a cloud node.
         """
+        if self._contents is None:
+            return tuple(self._peers())
+        if self._contents.agents != self._peers_at:
+            self._kept_peers, self._peers_at = tuple(self._peers()), self._contents.agents
+        return self._kept_peers
+
+    def _peers(self) -> Iterable[assignment.Peer]:
         peers: dict[str, assignment.Peer] = {}
         for _, pod in sorted(self._pods.items()):
             node = self.node(pod.node)
@@ -221,7 +251,7 @@ class World:
                     node.name, node.site, pod.url, node_class=node_class.of(node.labels)
                 )
                 peers.setdefault(node.name, peer)
-        return list(peers.values())
+        return peers.values()
 
 
 def touched(change: informer.ObjectChange[Any]) -> Touched:
@@ -234,6 +264,9 @@ def touched(change: informer.ObjectChange[Any]) -> Touched:
         return NOTHING
     if change.kind.kind == v1alpha1.Site.kind:
         return Touched(namespaces=frozenset({change.key.namespace}), nodes=frozenset({"*"}))
+    sites = {by_site.place(change.old), by_site.place(change.new)} - {None}
+    if sites:
+        return Touched(sites=frozenset(site for site in sites if site is not None))
     return Touched(namespaces=frozenset({change.key.namespace}))
 
 
