@@ -174,3 +174,60 @@ def test_a_broken_stream_of_leases_brings_no_dead_node_back(
         mirrors.turn_stale("edge-1")
     (node,) = mirrors.observed_nodes(v1alpha1.Tier.CLOUD)
     assert node.flaps == (80.0,)
+
+
+def test_what_was_taken_hold_of_is_as_it_was_whenever_it_is_looked_at(
+    mirrors: store.ClusterMirrors, clock: Clock
+) -> None:
+    """A thread makes the snapshot of a comparison while the loop goes on: both say the same."""
+    hosts = cast(Any, mirrors)._hosts
+
+    def node(name: str, ready: str) -> None:
+        version = str(next(VERSIONS))
+        metadata = {"name": name, "uid": name, "resourceVersion": version}
+        hosts.nodes.put(
+            {"metadata": metadata, "status": {"conditions": [{"type": "Ready", "status": ready}]}}
+        )
+
+    def pod(name: str, phase: str, **labels: str) -> None:
+        version = str(next(VERSIONS))
+        metadata = {"namespace": "hq", "name": name, "uid": name, "resourceVersion": version}
+        asked = {"resources": {"requests": {"cpu": "1500m"}}}
+        hosts.pods.put(
+            {
+                "metadata": metadata | {"labels": labels},
+                "spec": {"nodeName": "edge-1", "containers": [asked]},
+                "status": {"phase": phase},
+            }
+        )
+
+    def lease(name: str) -> None:
+        version = str(next(VERSIONS))
+        metadata = {"name": name, "namespace": "kube-node-lease", "resourceVersion": version}
+        hosts.leases.put({"metadata": metadata, "spec": {"renewTime": version}})
+        hosts.leases.last_contact = clock.now
+
+    ours = {meta.LABEL_POLICY: "ventilate", meta.LABEL_SITE: "hq", meta.LABEL_SLOT: "r0"}
+    for name in ("edge-1", "edge-2", "edge-3"):
+        node(name, "True")
+        lease(name)
+    node("edge-3", "False")
+    pod("ventilate-r0", "Pending", **ours, **manifests.LABELS)
+    pod("another", "Running")
+    clock.now += 5.0
+    tier = v1alpha1.Tier.CLOUD
+    wanted = (tuple(mirrors.observed_nodes(tier)), tuple(mirrors.replicas()))
+    nodes, replicas = mirrors.observed_nodes(tier), mirrors.replicas()
+    assert wanted[0][0].lease_age == 5.0
+    assert len(wanted[0][2].flaps) == 1
+    clock.now += 7.0
+    node("edge-1", "Unknown")
+    node("edge-3", "True")
+    lease("edge-2")
+    hosts.nodes.remove(informer.ObjectKey("", "edge-2"))
+    pod("ventilate-r0", "Failed", **ours, **manifests.LABELS)
+    pod("third", "Running")
+    hosts.pods.remove(informer.ObjectKey("hq", "another"))
+    assert (tuple(nodes), tuple(replicas)) == wanted
+    assert tuple(mirrors.observed_nodes(tier)) != wanted[0], "it is otherwise by now"
+    assert tuple(mirrors.replicas()) != wanted[1]

@@ -135,9 +135,9 @@ class Decider:
         change, seen = await self._change()
         made = await asyncio.to_thread(fold.fold, self._world, change)
         if seen is not None:
-            of_fold = DecidedNames.of(made, tuple(self._world.placements.shown.values()))
+            shown = tuple(self._world.placements.shown.values())
             self._comparing = asyncio.create_task(
-                self._compare(seen, of_fold), name="comparing with the reference"
+                self._compare(seen, made, shown), name="comparing with the reference"
             )
         return made
 
@@ -176,7 +176,7 @@ class Decider:
             self._comparing.cancel()
             await asyncio.gather(self._comparing, return_exceptions=True)
 
-    async def _change(self) -> tuple[delta.Delta, snapshot.Snapshot | None]:
+    async def _change(self) -> tuple[delta.Delta, Callable[[], snapshot.Snapshot] | None]:
         """What changed until now, and where a comparison is due the whole of this very moment."""
         written = observe.written_resources(self.store)
         self.compilations.offer(written)
@@ -201,16 +201,19 @@ class Decider:
         """
         return dataclasses.replace(self._world.decided[0]) if self._world.decided else None
 
-    def observed(self) -> snapshot.Snapshot:
-        """Return all that is seen at this moment."""
-        seen = observe.observe(
+    def observed(self) -> Callable[[], snapshot.Snapshot]:
+        """Return what makes the snapshot of all that is seen at this moment, in a thread."""
+        seen, prior = self._observed(), self.prior()
+        return lambda: dataclasses.replace(seen(), priors=prior)
+
+    def _observed(self) -> Callable[[], snapshot.Snapshot]:
+        return observe.observe(
             self.store,
             self.hub,
             self.compilations,
             serving_image=self.serving_image,
             refusals=self.refusals,
         )
-        return dataclasses.replace(seen, priors=self.prior())
 
     def _delta(self, answers: Mapping[named.Key, snapshot.Compiled]) -> delta.Delta:
         taken = self.store.delta(self._keys, self._default_tier())
@@ -250,16 +253,19 @@ class Decider:
         self._received_at = None if fleet is None else self.clock() - age
         return delta.HubStatement(fleet, age)
 
-    async def _compare(self, seen: snapshot.Snapshot, of_fold: DecidedNames) -> None:
-        """Decide the same anew, by the reference."""
+    async def _compare(
+        self,
+        seen: Callable[[], snapshot.Snapshot],
+        made: delta.PlanDelta,
+        shown: Sequence[case.PlacementPlan],
+    ) -> None:
+        """Decide the same anew, by the reference, beside the loop."""
         try:
-            made = await asyncio.to_thread(planning.plan, seen)
+            differing = await asyncio.to_thread(compared, seen, made, shown)
         except Exception:
             log.exception("the reference of the planner failed")
             self.on_difference("Reference", 1)
             return
-        wanted = DecidedNames.of(made, made.placements)
-        differing = of_fold.differences(wanted)
         again, self._suspected = differing & self._suspected, differing
         if differing and not again:
             self._compare_at = min(self._compare_at, self.clock() + CONFIRMED_AFTER)
@@ -276,6 +282,17 @@ class Decider:
                       ", ".join(keys[:SHOWN]))  # fmt: skip
         self._suspected = frozenset()
         self._is_wrong = True
+
+
+def compared(
+    seen: Callable[[], snapshot.Snapshot],
+    made: delta.PlanDelta,
+    shown: Sequence[case.PlacementPlan],
+) -> frozenset[tuple[str, tuple[str, ...]]]:
+    """Return what differs between a fold, with all that it plans, and the reference."""
+    reference = planning.plan(seen())
+    wanted = DecidedNames.of(reference, reference.placements)
+    return DecidedNames.of(made, shown).differences(wanted)
 
 
 def _without_renewals(node: snapshot.Node | None) -> snapshot.Node | None:

@@ -16,7 +16,7 @@ observes, so that who takes over knows what its predecessor knew. The planner re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -95,6 +95,10 @@ class NodeFlaps:
         now = self._clock()
         every = (now - moment for moment in self._moments.get(name, ()))
         return tuple(age for age in every if age < quarantine.WINDOW)
+
+    def all_ages(self) -> Mapping[str, tuple[float, ...]]:
+        """Return the same of every node that ever fell silent, as of now."""
+        return {name: self.ages(name) for name in self._moments}
 
     def is_silent(self, name: str) -> bool:
         """Whether a node has fallen silent and was not heard since."""

@@ -8,13 +8,12 @@ node's room is added up when a pod on it changes, not when a pass asks.
 from __future__ import annotations
 
 import datetime
-import math
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from foreshore_api import v1alpha1
 from foreshore_kube import api, informer, kinds
-from foreshore_operator import flaps, nodes, ordered, pods
+from foreshore_operator import flaps, host_view, nodes, ordered, pods
 from foreshore_planner import health, snapshot
 
 NODE_LEASES = "kube-node-lease"
@@ -53,7 +52,7 @@ class HostMirrors:
         self._returned: dict[str, float] = {}
         """By node: when it became Ready again."""
         self._flaps = flaps.NodeFlaps(clock)
-        self._counts_flaps = counts_flaps
+        self._counted_flaps = self._flaps if counts_flaps else None
         self._silenced: dict[str, float] = {}
         """By node that is not Ready: when it stopped being so."""
         self._phases: dict[str, tuple[snapshot.PodPhase, float]] = {}
@@ -71,6 +70,15 @@ class HostMirrors:
         self.pods = informer.Informer(
             kube, kinds.PODS, decode=pods.record, on_change=self._pod_changed
         )
+        self._view = host_view.HostView(
+            clock,
+            self._hears_leases,
+            self.lease_ages,
+            self._flaps.ages if counts_flaps else lambda _name: (),
+            self._returned,
+            self._silenced,
+            self._phases,
+        )
         self._ordered_nodes = ordered.OrderedObjects(self.nodes.store)
         self._ordered_replicas = ordered.OrderedObjects(self._replicas)
         self._ordered_parts = ordered.OrderedObjects(self._parts)
@@ -80,23 +88,34 @@ class HostMirrors:
         return (self.nodes, self.leases, self.pods)
 
     def observed_nodes(self, default_tier: v1alpha1.Tier) -> Iterator[snapshot.Node]:
-        """Every node with its Lease's age and the room that others take, in order of name."""
-        return (self._node(record, default_tier) for record in self._ordered_nodes.values())
+        """Every node with its Lease's age and the room that others take, in order of name.
+
+        As of now, and made only when they are asked for: a thread may do that.
+        """
+        records, view = self._ordered_nodes.values(), self._view.frozen(self._counted_flaps)
+        requested = [self._requested_on(record.name) for record in records]
+        return (
+            view.node(record, default_tier, taken)
+            for record, taken in zip(records, requested, strict=True)
+        )
 
     def node(self, name: str, default_tier: v1alpha1.Tier) -> snapshot.Node | None:
         """One node, if the mirror has it."""
         record = self.nodes.store.get(informer.ObjectKey("", name))
-        return self._node(record, default_tier) if record is not None else None
+        if record is None:
+            return None
+        return self._view.node(record, default_tier, self._requested_on(name))
 
     def replicas(self) -> Iterator[snapshot.Replica]:
-        """Every inference pod of ours, in order of (namespace, name)."""
-        built = (self._replica(record) for record in self._ordered_replicas.values())
+        """Every inference pod of ours, in order of (namespace, name); see `observed_nodes`."""
+        view = self._view.frozen(None)
+        built = (view.replica(record) for record in self._ordered_replicas.values())
         return (replica for replica in built if replica is not None)
 
     def replica(self, key: informer.ObjectKey) -> snapshot.Replica | None:
         """One inference pod of ours, if the mirror has it."""
         record = self._replicas.get(key)
-        return self._replica(record) if record is not None else None
+        return self._view.replica(record) if record is not None else None
 
     def parts(self) -> tuple[snapshot.ProductPod, ...]:
         """The pods of agents and hub, in order of (namespace, name)."""
@@ -114,45 +133,6 @@ class HostMirrors:
         """Whether the stream of Leases is fresh: a broken one must not look like dead nodes."""
         heard = self.leases.last_contact
         return heard is not None and self._clock() - heard <= LEASES_FRESH
-
-    def _node(self, record: nodes.NodeRecord, default_tier: v1alpha1.Tier) -> snapshot.Node:
-        name = record.name
-        silenced = self._silenced.get(name)
-        return nodes.node(
-            record,
-            default_tier=default_tier,
-            lease_age=self.lease_ages.age(name) if self._hears_leases() else None,
-            ready_age=self._clock() - self._returned.get(name, -math.inf),
-            silent_age=None if silenced is None else self._clock() - silenced,
-            flaps=self._flaps.ages(name) if self._counts_flaps else (),
-            requested=self._requested_on(name),
-        )
-
-    def _replica(self, record: pods.PodRecord) -> snapshot.Replica | None:
-        inference = record.inference
-        if inference is None:
-            return None
-        return snapshot.Replica(
-            name=record.name,
-            namespace=record.namespace,
-            uid=record.uid,
-            resource_version=record.resource_version,
-            policy=inference.policy,
-            site=inference.site,
-            slot=inference.slot,
-            node=record.node,
-            template=inference.template,
-            phase=inference.phase,
-            requests=record.requests,
-            address=inference.address,
-            phase_age=self._clock() - self._phases[record.uid][1],
-            restarts=inference.restarts,
-            reason=inference.reason,
-            message=inference.message,
-            version=inference.version,
-            digest=inference.digest,
-            policy_generation=inference.generation,
-        )
 
     def _requested_on(self, node: str) -> snapshot.ComputeResources:
         total = self._requested.get(node)

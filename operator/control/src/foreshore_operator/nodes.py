@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from foreshore_api import meta, scalars, v1alpha1
@@ -117,11 +118,16 @@ def resources(quantities: Mapping[str, Any]) -> snapshot.ComputeResources:
 class LeaseAges:
     """When each node's Lease last changed, as seen from here."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        changed: Mapping[str, tuple[str, float]] = MappingProxyType({}),
+        counted_from: float | None = None,
+    ) -> None:
         self._clock = clock
-        self._changed: dict[str, tuple[str, float]] = {}
+        self._changed = dict(changed)
         self._reached_at = clock()
-        self._counted_from = clock()
+        self._counted_from = clock() if counted_from is None else counted_from
 
     def reached(self) -> None:
         """The API server has just answered."""
@@ -148,6 +154,11 @@ class LeaseAges:
         """Whether a node has renewed its Lease so lately; one that has no Lease is not asked."""
         change = self._changed.get(name)
         return change is None or self._clock() - change[1] <= seconds
+
+    def frozen(self) -> LeaseAges:
+        """The ages as of now, for good."""
+        now = self._clock()
+        return LeaseAges(lambda: now, self._changed, self._counted_from)
 
     def age(self, name: str) -> float | None:
         """Seconds since the Lease changed; None for a node that has none."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from foreshore_api import v1alpha1
 from foreshore_operator import compilation, compiling, measure, store
@@ -18,12 +19,16 @@ def observe(
     *,
     serving_image: str,
     refusals: Mapping[tuple[str, str], str],
-) -> snapshot.Snapshot:
-    """Take the snapshot of this moment; `refusals` is what the last pass heard of its pods."""
+) -> Callable[[], snapshot.Snapshot]:
+    """Take hold of this moment; `refusals` is what the last pass heard of its pods.
+
+    What is returned makes the snapshot, which takes longer than the loop may: a thread calls it.
+    """
     fleet, fleet_age = hub.evidence() if hub is not None else (None, 0.0)
     written = written_resources(seen)
     compilations.offer(written)
-    return snapshot.Snapshot(
+    nodes, replicas = seen.observed_nodes(default_tier(seen)), seen.replicas()
+    whole = snapshot.Snapshot(
         now=datetime.datetime.now(datetime.UTC),
         monotonic=time.monotonic(),
         serving_image=serving_image,
@@ -35,14 +40,13 @@ def observe(
         policies=written.policies,
         clusters=tuple(seen.all_of(v1alpha1.Cluster)),
         placements=tuple(seen.all_of(v1alpha1.InferencePlacement)),
-        nodes=tuple(seen.observed_nodes(default_tier(seen))),
-        replicas=tuple(seen.replicas()),
         parts=tuple(seen.parts()),
         refusals=dict(refusals),
         compiled=compilations.answers(written.policies),
         fleet=fleet,
         fleet_age=fleet_age,
     )
+    return lambda: dataclasses.replace(whole, nodes=tuple(nodes), replicas=tuple(replicas))
 
 
 def written_resources(seen: store.ClusterMirrors) -> compilation.CompilationInput:

@@ -13,6 +13,7 @@ its world is there when it takes over.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 import math
@@ -139,9 +140,9 @@ class Passes:
                 made = delta.joined(made, await self.decider.decide())
             else:
                 made = act.without_moves(made)
-        return self._with_the_rest(made, is_leading=is_leading)
+        return await self._with_the_rest(made, is_leading=is_leading)
 
-    def _with_the_rest(self, made: delta.PlanDelta, *, is_leading: bool) -> delta.PlanDelta:
+    async def _with_the_rest(self, made: delta.PlanDelta, *, is_leading: bool) -> delta.PlanDelta:
         """Return what a fold made, with everything else where that is due."""
         now = self.clock()
         if not is_leading:
@@ -151,12 +152,13 @@ class Passes:
             return made
         if self._whole_at is None or now >= self._whole_at or self.decider.is_begun_anew:
             self._whole_at = now + self.settings.whole_pass_seconds
-            return self.decider.everything(made)
+            return await asyncio.to_thread(self.decider.everything, made)
         return made
 
     async def _acted(self, made: delta.PlanDelta) -> float | None:
         """Write what is urgent, then make some of the statuses that are due."""
-        self._unsaid.update(dict.fromkeys(sorted(made.statuses)))
+        changed = await asyncio.to_thread(sorted, made.statuses)  # of a leader that begins, all
+        self._unsaid.update(dict.fromkeys(changed))
         note_cut_short(made, self.figures)
         granted, unsaid = await self.decider.granted(made.grants)
         again = await self.act.carry_out(made, granted)
