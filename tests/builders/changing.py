@@ -424,7 +424,9 @@ def device_changes(seen: World, number: int, how: int) -> World:
         lambda: edited(device, site=SITES[number % 3]),
         lambda: edited(device, profileRef={"name": "unknown"}),
         lambda: edited(device, profileRef={"name": "room-climate"}),
-    )[how % 6]()
+        lambda: edited(device, reachableFrom={"nodeSelector": {"site": "hq"}}),
+        lambda: edited(device, reachableFrom=None),
+    )[how % 8]()
     return dataclasses.replace(seen, devices=put(seen.devices, changed))
 
 

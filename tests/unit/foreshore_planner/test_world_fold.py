@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from builders import changing
 from builders import planning as build
 from foreshore_api.reasons import placement as reasons
+from foreshore_planner import placing, snapshot, status, succession
 from foreshore_planner import plan as planning
-from foreshore_planner import snapshot, status, succession
 from foreshore_planner.placement import case
 from foreshore_planner.world import deadlines, delta, fold, hearing, keys, verdicts
 
@@ -382,8 +382,45 @@ def test_a_fold_that_does_not_look_at_annotations_of_sites_is_found_out(
         followed(HELD)
 
 
+IN_AGENTS: list[Step] = [
+    (changing.version_changes, 0, 3),
+    (changing.site_changes, 0, 2),
+    *SETTLED,
+    (changing.node_changes, 0, 5),
+    *[(changing.device_changes, number, 6) for number in range(3)],
+]
+"""Agents run the model; then devices are reached from one node alone."""
+
+
+def test_which_nodes_reach_a_device_is_followed_where_agents_serve() -> None:
+    followed(IN_AGENTS)
+
+
+def test_a_placement_is_not_planned_again_for_the_right_to_its_device(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a thousand new Devices the placements were planned twice: once more for the grants."""
+    seen = build.settle(build.world())
+    fold_ = Followed()
+    fold_.follow(seen)
+    fold_.follow(seen)
+    device = build.device(authority={"holder": "edge-2", "epoch": 7, "lastIssued": 7})
+    asked: list[int] = []
+    place = placing.place
+
+    def counted(stock: Any, cases: Sequence[Any]) -> Any:
+        asked.append(len(cases))
+        return place(stock, cases)
+
+    change = delta.between(seen, dataclasses.replace(seen, devices=(device,)))
+    monkeypatch.setattr(placing, "place", counted)
+    made = fold.fold(fold_.world, change)
+    assert ("Device", device.metadata.namespace) in {(kind, at[0]) for kind, at in made.statuses}
+    assert sum(asked) == 0
+
+
 @pytest.mark.parametrize("change", changing.CHANGES, ids=lambda change: change.__name__)
 def test_each_change_by_itself_is_followed_from_a_settled_world(change: changing.Change) -> None:
     for first in range(3):
-        then = [(change, first, second) for second in range(6)]
+        then = [(change, first, second) for second in range(8)]
         followed([*SETTLED, *SETTLED, *then])

@@ -183,13 +183,15 @@ class Keys:
     def _of_device(self, key: Key, change: Alteration[binding.BoundDevice]) -> None:
         self.devices.add(key)
         self.status_of(DEVICE, [key])
+        is_placed_alike = _reach(change.old) == _reach(change.new)
         for device in change:
             if device is None:
                 continue
             self.status_of(PROFILE, [binding.key(device.profile)] if device.profile else [])
             for policy in self._bonds.bound.commanders.get(key, ()):
                 self.status_of(POLICY, [policy])
-                self.placements.add((*policy, device.device.spec.site))
+                if not is_placed_alike:
+                    self.placements.add((*policy, device.device.spec.site))
         self.status_of(POLICY, (idle for idle in self._bonds.idle if idle[0] == key[0]))
 
     def _of_policy(self, key: Key, change: Alteration[binding.BoundPolicy]) -> None:
@@ -302,6 +304,16 @@ def _devices_of(policy: binding.BoundPolicy | None) -> set[Key]:
     if policy is None:
         return set()
     return {key for keys in policy.sites.values() for key in keys}
+
+
+def _reach(device: binding.BoundDevice | None) -> object:
+    """Return all that placements read of a device; who may command it is nothing to them.
+
+    A first grant had the placement of its device planned a second time.
+    """
+    if device is None:
+        return None
+    return (device.device.spec.site, device.reachable_from, device.problem)
 
 
 def _is_other(old: binding.BoundPolicy, new: binding.BoundPolicy) -> bool:
