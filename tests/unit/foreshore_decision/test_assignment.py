@@ -19,6 +19,7 @@ from builders.resources import (
 from foreshore_api import meta, scalars, v1alpha1
 from foreshore_api.wire import assignment as wire
 from foreshore_decision import assignment, narrowing
+from foreshore_decision.assignment import digests
 
 
 def compiled(*resources: meta.Resource, node: str = "edge-1", **arguments: Any) -> wire.Assignment:
@@ -325,3 +326,29 @@ def test_an_endpoint_of_which_nobody_says_what_it_serves_claims_nothing() -> Non
     placed = placement(("r0", "Active", "Ready", "10.0.0.1:8080"))
     (endpoint,) = compiled(*everything(placed)).policies[0].endpoints
     assert (endpoint.version, endpoint.digest, endpoint.policy_generation) == ("", "", 0)
+
+
+def test_a_device_is_worked_out_once_for_all_nodes_until_it_or_its_profile_is_edited(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Five nodes of a site worked out its fifty devices five times, for each right that moved."""
+    worked_out: list[str] = []
+    device_digest = digests.device_digest
+
+    def counted(spec: v1alpha1.DeviceSpec, profile: v1alpha1.DeviceProfileSpec) -> str:
+        worked_out.append(spec.profile_ref.name)
+        return device_digest(spec, profile)
+
+    monkeypatch.setattr(digests, "device_digest", counted)
+    written = everything()
+    first = [compiled(*written, node=node) for node in ("edge-1", "edge-2")]
+    assert len(worked_out) == len(first[0].devices) == 1
+    assert first[0].devices == first[1].devices
+    for edited in (
+        device(metadata={"labels": {"zone": "west", "floor": "3"}}),
+        profile(guards={"fencedBy": "Device"}),
+    ):
+        worked_out.clear()
+        others = [one for one in written if one.kind != edited.kind]
+        compiled(*others, edited)
+        assert len(worked_out) == 1

@@ -1,6 +1,7 @@
 """The devices of a site that an agent can reach, or that its policies read, with their profiles."""
 
 from collections.abc import Container, Iterable, Mapping
+from functools import lru_cache
 
 from foreshore_api import conditions, scalars, v1alpha1
 from foreshore_api import resources as contract
@@ -83,7 +84,8 @@ def _chosen(
     profile = profiles.get((device.namespace, name))
     obstacle = _obstacle(device, name, profile)
     if profile is not None and obstacle is None:
-        return in_force.choose([in_force.good(_resolved(device, profile))])
+        resolved = _resolved(acceptance.ResourceKey(device), acceptance.ResourceKey(profile))
+        return in_force.choose([in_force.good(resolved)])
     newest = in_force.Option[assignment.AssignedDevice](None, obstacle)
     return in_force.choose((newest, in_force.Option(references.kept_device(last, device))))
 
@@ -105,9 +107,13 @@ def _obstacle(
     return in_force.Obstacle(wrong[0].reason, f"{where}{acceptance.message(wrong)}")
 
 
+@lru_cache(maxsize=acceptance.KEPT)
 def _resolved(
-    device: v1alpha1.Device, profile: v1alpha1.DeviceProfile
+    of_device: acceptance.ResourceKey[v1alpha1.Device],
+    of_profile: acceptance.ResourceKey[v1alpha1.DeviceProfile],
 ) -> assignment.AssignedDevice:
+    """Return a device without its right: the same for all nodes of a site, until it is edited."""
+    device, profile = of_device.resource, of_profile.resource
     narrowed = narrowing.narrow(profile.spec, device.spec)
     return assignment.AssignedDevice(
         namespace=device.namespace,
