@@ -19,6 +19,7 @@ prediction predicted beside simulated p99 of placements that share nodes
 writes     a lost node's writes while ten thousand statuses are being written, and as many bare
 verdicts   silence over a LAN, a WAN and LTE: false alarms, and how soon a death is seen
 evidence   what a thousand agents' reports cost the hub and the operator
+reports    a report through the hub's door beside reading it; what is compiled when a right moves
 failover   on a real cluster: updates, nodes killed (left out with --skip-cluster)
 """
 
@@ -55,6 +56,7 @@ REPORTED: Final[dict[str, tuple[bool, dict[str, Any]]]] = {
     "writes": (False, {}),
     "failover": (False, {}),
     "evidence": (False, {}),
+    "reports": (False, {}),
     "verdicts": (False, {}),
 }
 """Parts that print their own report: whether it works in a folder, and its arguments."""
