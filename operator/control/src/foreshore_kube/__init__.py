@@ -9,5 +9,6 @@ informer   a mirror kept by list and watch
 intake     a mirror fed by somebody else's watch, mended by lists
 elector    which replica may write
 apply      writes: no-ops skipped, paced, only while leading
+turns      how threads take turns beside the loop
 listening  the sockets of whoever has the way: both families of addresses
 """

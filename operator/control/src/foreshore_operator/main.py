@@ -27,7 +27,7 @@ import uvloop
 from aiohttp import web
 
 from foreshore_api import addresses, programs
-from foreshore_kube import api, apply, config, elector, heap, intake, kinds, listening, logs
+from foreshore_kube import api, apply, config, elector, heap, intake, kinds, listening, logs, turns
 from foreshore_operator import (
     act,
     compilation,
@@ -142,6 +142,7 @@ def run(
         kubeconfig=kubeconfig,
         metrics_port=metrics_port,
     )
+    turns.shorten()
     uvloop.run(until_signalled(chosen))
 
 
