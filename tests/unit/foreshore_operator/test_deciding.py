@@ -42,6 +42,9 @@ class FakeMirrors:
     def observed_nodes(self, _tier: v1alpha1.Tier) -> Iterator[snapshot.Node]:
         return iter(self.seen.nodes)
 
+    def node_names(self) -> tuple[str, ...]:
+        return tuple(node.name for node in self.seen.nodes)
+
     def replicas(self) -> Iterator[snapshot.Replica]:
         return iter(self.seen.replicas)
 

@@ -133,7 +133,7 @@ class Decider:
             self._is_wrong = False
             self.begin_anew()
         change, seen = await self._change()
-        made = await asyncio.to_thread(fold.fold, self._world, change)
+        made = await asyncio.to_thread(lambda: fold.fold(self._world, change()))
         if seen is not None:
             shown = tuple(self._world.placements.shown.values())
             self._comparing = asyncio.create_task(
@@ -176,7 +176,9 @@ class Decider:
             self._comparing.cancel()
             await asyncio.gather(self._comparing, return_exceptions=True)
 
-    async def _change(self) -> tuple[delta.Delta, Callable[[], snapshot.Snapshot] | None]:
+    async def _change(
+        self,
+    ) -> tuple[Callable[[], delta.Delta], Callable[[], snapshot.Snapshot] | None]:
         """What changed until now, and where a comparison is due the whole of this very moment."""
         written = observe.written_resources(self.store)
         self.compilations.offer(written)
@@ -215,33 +217,33 @@ class Decider:
             refusals=self.refusals,
         )
 
-    def _delta(self, answers: Mapping[named.Key, snapshot.Compiled]) -> delta.Delta:
+    def _delta(self, answers: Mapping[named.Key, snapshot.Compiled]) -> Callable[[], delta.Delta]:
+        """Return what makes the delta until this moment, in a thread: the first is the fleet."""
         taken = self.store.delta(self._keys, self._default_tier())
-        objects: dict[str, dict[named.Key, meta.Resource | None]] = {}
-        for (kind, key), resource in taken.resources.items():
-            objects.setdefault(kind, {})[key.namespace, key.name] = resource
         compiled, self._compiled = delta.changed(self._compiled, answers), answers
         refused, before = dict(self.refusals), self._refused
         self._refused = refused
-        return delta.Delta(
-            now=datetime.datetime.now(datetime.UTC),
-            monotonic=self.clock(),
-            objects=objects,
+        now, monotonic = datetime.datetime.now(datetime.UTC), self.clock()
+        heard, prior = self._heard(), self.prior()
+        return lambda: delta.Delta(
+            now=now,
+            monotonic=monotonic,
+            objects=_by_kind(taken),
             nodes={name: _without_renewals(node) for name, node in taken.nodes.items()},
             replicas={(key.namespace, key.name): pod for key, pod in taken.replicas.items()},
             parts={(key.namespace, key.name): part for key, part in taken.parts.items()},
             refusals=delta.changed(before, refused),
             compiled=compiled,
-            heard=self._heard(),
+            heard=heard,
             serving_image=self.serving_image,
-            priors=self.prior(),
+            priors=prior,
         )
 
     def _default_tier(self) -> v1alpha1.Tier:
         """The tier of nodes without a label; when it changes, they all change."""
         tier = observe.default_tier(self.store)
         if tier is not self._tier:
-            self._keys.nodes.update(node.name for node in self.store.observed_nodes(tier))
+            self._keys.nodes.update(self.store.node_names())
             self._tier = tier
         return tier
 
@@ -293,6 +295,15 @@ def compared(
     reference = planning.plan(seen())
     wanted = DecidedNames.of(reference, reference.placements)
     return DecidedNames.of(made, shown).differences(wanted)
+
+
+def _by_kind(
+    taken: changes.StoreDelta,
+) -> Mapping[str, Mapping[named.Key, meta.Resource | None]]:
+    objects: dict[str, dict[named.Key, meta.Resource | None]] = {}
+    for (kind, key), resource in taken.resources.items():
+        objects.setdefault(kind, {})[key.namespace, key.name] = resource
+    return objects
 
 
 def _without_renewals(node: snapshot.Node | None) -> snapshot.Node | None:

@@ -99,6 +99,10 @@ class HostMirrors:
             for record, taken in zip(records, requested, strict=True)
         )
 
+    def node_names(self) -> tuple[str, ...]:
+        """The names of all nodes, in order."""
+        return tuple(record.name for record in self._ordered_nodes.values())
+
     def node(self, name: str, default_tier: v1alpha1.Tier) -> snapshot.Node | None:
         """One node, if the mirror has it."""
         record = self.nodes.store.get(informer.ObjectKey("", name))

@@ -146,6 +146,10 @@ class ClusterMirrors:
         """Every node with its Lease's age and the room that others take, in order of name."""
         return self._hosts.observed_nodes(default_tier)
 
+    def node_names(self) -> tuple[str, ...]:
+        """The names of all nodes, in order."""
+        return self._hosts.node_names()
+
     def replicas(self) -> Iterator[snapshot.Replica]:
         """Every inference pod of ours, in order of (namespace, name)."""
         return self._hosts.replicas()
