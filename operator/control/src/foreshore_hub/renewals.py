@@ -21,7 +21,7 @@ hub's evidence, plus lease and margins) keeps that from costing time in the comm
 API server stops nobody: the hub goes on with what it saw last, or renewed last.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from foreshore_api.wire import beat
@@ -94,7 +94,16 @@ def answer(holder: str, epoch: int, knowledge: Knowledge, now: float) -> Renewal
         beat.RenewalStanding.RENEWED,
         epoch,
         changed=entry,
-        must_keep=last is None or replace(last, at=now) != entry,
+        must_keep=last is None or _is_other(last, entry),
+    )
+
+
+def _is_other(last: RenewedHolder, entry: RenewedHolder) -> bool:
+    """Whether more of a renewal is new than its time."""
+    return (last.epoch, last.holder, last.lease_seconds) != (
+        entry.epoch,
+        entry.holder,
+        entry.lease_seconds,
     )
 
 

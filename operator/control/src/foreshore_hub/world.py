@@ -15,6 +15,7 @@ from typing import Any, Final
 from foreshore_api import addresses, meta, node_class, scalars, v1alpha1
 from foreshore_api.wire import assignment as wire
 from foreshore_decision import assignment, narrowing
+from foreshore_decision.policy import acceptance
 from foreshore_hub import by_site, renewals
 from foreshore_kube import informer
 
@@ -215,8 +216,9 @@ class World:
         key = informer.ObjectKey(mirrored.namespace, mirrored.spec.profile_ref.name)
         profile = self._mirrors[v1alpha1.DeviceProfile].get(key)
         if isinstance(profile, v1alpha1.DeviceProfile):
-            times = narrowing.narrow(profile.spec, mirrored.spec).authority
-            lease_seconds = scalars.seconds(times.lease_duration)
+            lease_seconds = _lease_seconds(
+                acceptance.ResourceKey(profile), acceptance.ResourceKey(mirrored)
+            )
         elif last is not None:
             lease_seconds = last.lease_seconds
         else:
@@ -252,6 +254,16 @@ class World:
                 )
                 peers.setdefault(node.name, peer)
         return peers.values()
+
+
+@functools.lru_cache(maxsize=acceptance.KEPT)
+def _lease_seconds(
+    profile: acceptance.ResourceKey[v1alpha1.DeviceProfile],
+    device: acceptance.ResourceKey[v1alpha1.Device],
+) -> float:
+    """Return the lease of a device; holders ask for it five times in one."""
+    times = narrowing.narrow(profile.resource.spec, device.resource.spec).authority
+    return scalars.seconds(times.lease_duration)
 
 
 def touched(change: informer.ObjectChange[Any]) -> Touched:
