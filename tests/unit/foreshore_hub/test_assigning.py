@@ -5,8 +5,10 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from builders import resources
+from builders import patience, resources
 from foreshore_api import meta, v1alpha1
 from foreshore_api.wire import assignment as wire
 from foreshore_hub import assigning, by_site, store, world
@@ -229,3 +231,59 @@ async def test_what_belongs_to_a_site_has_its_nodes_compiled_and_no_others(rig: 
     rig.nodes[informer.ObjectKey("", NODES[0])] = world.LabelledNode(NODES[0], {})
     rig.assigning.touch(world.Touched(sites=frozenset({by_site.SitePlace("hq", "hq")})))
     assert rig.assigning._take() == sorted(NODES), "what was assigned last is of that site too"
+
+
+async def test_a_right_that_moves_does_not_wait_for_a_whole_fleet(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A policy's edit had a thousand nodes compiled first, for seconds."""
+    fleet = [f"n-{number:03}" for number in range(100)]
+    attended: list[str] = []
+
+    async def attend(node: str) -> None:
+        attended.append(node)
+        if len(attended) == 10:
+            rig.assigning.touch(world.Touched(nodes=frozenset({"n-090"})))
+
+    for node in fleet:
+        await rig.assigning.wait(node, None, 0.0)
+    rig.assigning._take()
+    monkeypatch.setattr(rig.assigning, "attend", attend)
+    monkeypatch.setattr(assigning, "QUIET_SECONDS", 0.0)
+    await rig.assigning._attend_all(fleet)
+    assert attended.index("n-090") == 11
+    assert sorted(attended) == fleet
+
+
+async def test_a_fleet_that_waits_has_its_turns_though_others_are_touched_all_the_time(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attended: list[str] = []
+
+    async def attend(node: str) -> None:
+        attended.append(node)
+        if "n-009" not in attended:
+            rig.assigning.touch(world.Touched(nodes=frozenset({"a", "b", "c"})))
+
+    fleet = [f"n-{number:03}" for number in range(10)]
+    for node in ("a", "b", "c", *fleet):
+        await rig.assigning.wait(node, None, 0.0)
+    rig.assigning._take()
+    monkeypatch.setattr(rig.assigning, "attend", attend)
+    monkeypatch.setattr(assigning, "QUIET_SECONDS", 0.0)
+    async with asyncio.timeout(patience.SECONDS):
+        await rig.assigning._attend_all(fleet)
+    assert set(attended) == {"a", "b", "c", *fleet}
+
+
+names = st.lists(st.sampled_from("abcdef"), unique=True)
+
+
+@given(names, names)
+def test_turns_hold_everybody_once_and_nobody_waits_for_long(
+    older: list[str], newer: list[str]
+) -> None:
+    turns = assigning.alternating(older, newer)
+    assert sorted(turns) == sorted({*newer, *older})
+    assert all(turns.index(node) <= 2 * place for place, node in enumerate(older))
+    assert all(turns.index(node) <= 2 * place + 1 for place, node in enumerate(newer))

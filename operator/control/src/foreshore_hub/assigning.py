@@ -2,6 +2,7 @@
 
     mirror changed, agent asks for the first time
         └──► touched nodes ── 50 ms of quiet ──► compile ── digest differs ──► count, keep, wake
+                   └── touched meanwhile ──► in turns with what waits ──┘
 
 A generation is counted and kept in the store before any agent sees it: after a restart it goes on
 from there, also without an API server. A node that the API server no longer knows keeps its last
@@ -14,7 +15,9 @@ the hub forgets no profile or model that was deleted while it is used.
 
 import asyncio
 import heapq
+import itertools
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -60,6 +63,18 @@ def obstacle(error: Exception) -> in_force.Obstacle:
         conditions.Reason.INTERNAL_ERROR,
         f"it cannot be compiled ({type(error).__name__})",
         "the hub's log has the details: please report them",
+    )
+
+
+def alternating(older: Sequence[str], newer: Sequence[str]) -> list[str]:
+    """Return both, each once and in turns; what waits begins, so that it always gets on."""
+    return list(
+        dict.fromkeys(
+            node
+            for pair in itertools.zip_longest(older, newer)
+            for node in pair
+            if node is not None
+        )
     )
 
 
@@ -174,8 +189,20 @@ class Assigning:
             if not self._world.is_synced:
                 await asyncio.sleep(QUIET_SECONDS)
                 continue
-            for node in self._taken():
-                await self.attend(node)
+            await self._attend_all(self._taken())
+
+    async def _attend_all(self, nodes: list[str]) -> None:
+        """Look at nodes one by one; what is touched meanwhile takes turns with what waits.
+
+        A policy that is edited touches every node of its namespace, for seconds: the node to which
+        a right moves then must not be the last of them, nor the others wait for ever.
+        """
+        waiting, looked_at = nodes, time.monotonic()
+        while waiting:
+            node, *waiting = waiting
+            await self.attend(node)
+            if self._is_touched.is_set() and time.monotonic() - looked_at >= QUIET_SECONDS:
+                waiting, looked_at = alternating(waiting, self._taken()), time.monotonic()
 
     async def attend(self, node: str) -> None:
         """Look at one node; a failure stays its own."""
