@@ -33,6 +33,7 @@ from foreshore_hub import (
     ingest,
     measures,
     renewals,
+    reporting,
     store,
     world,
 )
@@ -179,6 +180,7 @@ def routes(desk: Desk) -> fastapi.FastAPI:  # noqa: C901 - one route after the o
     app.add_exception_handler(exceptions.RequestValidationError, _on_invalid(desk))
     app.add_exception_handler(http_exceptions.HTTPException, _on_unknown(desk))
     app.router.route_class = StrictRoute
+    app.add_middleware(reporting.PlainReports, desk=desk)
 
     @app.get("/v1/agents/{node}/assignment", response_model=assignment.Assignment)
     async def get_assignment(

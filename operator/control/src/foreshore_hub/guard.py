@@ -126,7 +126,7 @@ class Guard:
         if scope["method"] in ("GET", "HEAD"):
             return receive
         body = await self._body(scope, receive, identity.node or identity.username)
-        return _replay(body, receive)
+        return replayed(body, receive)
 
     async def _identify(self, scope: types.Scope) -> authn.Caller:
         token = bearer(scope)
@@ -222,7 +222,8 @@ async def refuse(send: types.Send, refused: RefusedError) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def _replay(body: bytes, receive: types.Receive) -> types.Receive:
+def replayed(body: bytes, receive: types.Receive) -> types.Receive:
+    """Return a channel on which a body arrives that was read already."""
     pending: list[dict[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def again() -> types.Message:
