@@ -169,12 +169,11 @@ class Ejection:
     def _occupants(self, slot: int, position: int, barred: Set[int]) -> Iterator[int]:
         """Who could make room there alone, this batch's own first; each counts as a trial."""
         allocation, node = self._allocation, self._allocation.nodes[position]
-        row, need = allocation.free(node), allocation.need(slot)
-        short = [(kind, amount - row[kind]) for kind, amount in need if amount > row[kind]]
+        shortage = allocation.shortage(slot, node)
         for occupant in self._residents(node):
             if occupant in barred or allocation.is_fixed(occupant):
                 continue
-            if any(allocation.amount(occupant, kind) < amount for kind, amount in short):
+            if not allocation.covers(occupant, shortage):
                 continue
             if self._trials <= 0:
                 return
