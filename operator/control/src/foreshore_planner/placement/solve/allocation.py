@@ -54,7 +54,8 @@ class Allocation:
         self._demand = problem.demand.ravel().data
         self._free = tuple(column.data for column in numpy.array(problem.free.T, order="C"))
         """What is free on each node now, by resource."""
-        self._newcomers: dict[int, list[int]] = {}
+        self._newcomers: list[list[int] | None] = [None] * len(problem.free)
+        """By node: the slots that this batch has put there."""
         self._incumbents: dict[int, list[int]] = {}
         self._placed: dict[int, tuple[int, ...]] = {}
         """The slots of a group that have a node now, of the groups that were asked for."""
@@ -73,7 +74,7 @@ class Allocation:
         self._free = tuple(numpy.array(column).data for column in self._free)
         self._positions = self._positions.copy()
         self._candidates = self._positions.data
-        self._newcomers = {node: slots.copy() for node, slots in self._newcomers.items()}
+        self._newcomers = [slots and slots.copy() for slots in self._newcomers]
         self._incumbents = {node: slots.copy() for node, slots in self._incumbents.items()}
         self._placed, self._given = self._placed.copy(), self._given.copy()
         self._changes = self._changes[:]
@@ -153,12 +154,12 @@ class Allocation:
 
     def newcomers(self, node: int) -> Sequence[int]:
         """Return the slots that this batch has put on a node."""
-        return self._newcomers.get(node, ())
+        return self._newcomers[node] or ()
 
     def with_newcomers(self, positions: Iterable[int]) -> list[int]:
         """Return the candidates on whose nodes this batch has put somebody."""
         nodes, newcomers = self.nodes, self._newcomers
-        return [position for position in positions if newcomers.get(nodes[position])]
+        return [position for position in positions if newcomers[nodes[position]]]
 
     def incumbents(self, node: int) -> Sequence[int]:
         """Return the running replicas on a node that have not moved in this batch."""
@@ -176,12 +177,15 @@ class Allocation:
         need = [(self._free[kind], amount) for kind, amount in self.need(slot)]
         grades, grade = self.grades, NOWHERE
         second, penalty = NOWHERE, RANKS
+        is_first_best = not domains and limit == WORST  # whatever its grade and its domain are
         begin, end = self.starts[slot], self.starts[slot + 1]
         for position, node in enumerate(self.nodes[begin:end], begin):
             for free, amount in need:
                 if free[node] < amount:
                     break
             else:
+                if is_first_best and node != barred:
+                    return position
                 if grades[position] != grade:
                     grade = grades[position]
                     if second != NOWHERE or grade * RANKS > limit:
@@ -293,7 +297,7 @@ class Allocation:
     def _residents(self, slot: int, node: int) -> list[int]:
         if self.is_held(slot):
             return self._running(node)
-        newcomers = self._newcomers.get(node)
+        newcomers = self._newcomers[node]
         if newcomers is None:
             newcomers = self._newcomers[node] = []
         return newcomers
