@@ -10,7 +10,7 @@ copy of two columns.
 import array
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Self, cast
+from typing import Final, Self, TypeAlias, cast
 
 import numpy
 
@@ -30,6 +30,7 @@ WORST: Final = RANKS * len(Grade) - 1
 Crowd = tuple[Sequence[int], Sequence[int]]
 """The domains and the nodes of the rest of a group."""
 NOBODY: Final[Crowd] = ((), ())
+Slots: TypeAlias = "array.array[int]"
 Shortage = list[tuple[int, int]]
 """How much is missing, as (resource, amount)."""
 _AS_GIVEN: Final = -2
@@ -54,9 +55,9 @@ class Allocation:
         self._demand = problem.demand.ravel().data
         self._free = tuple(column.data for column in numpy.array(problem.free.T, order="C"))
         """What is free on each node now, by resource."""
-        self._newcomers: list[list[int] | None] = [None] * len(problem.free)
+        self._newcomers: list[Slots | None] = [None] * len(problem.free)
         """By node: the slots that this batch has put there."""
-        self._incumbents: dict[int, list[int]] = {}
+        self._incumbents: dict[int, Slots] = {}
         self._placed: dict[int, tuple[int, ...]] = {}
         """The slots of a group that have a node now, of the groups that were asked for."""
         self._positions = numpy.full(problem.held.size, _AS_GIVEN, numpy.int64)
@@ -74,8 +75,8 @@ class Allocation:
         self._free = tuple(numpy.array(column).data for column in self._free)
         self._positions = self._positions.copy()
         self._candidates = self._positions.data
-        self._newcomers = [slots and slots.copy() for slots in self._newcomers]
-        self._incumbents = {node: slots.copy() for node, slots in self._incumbents.items()}
+        self._newcomers = [slots and slots[:] for slots in self._newcomers]
+        self._incumbents = {node: slots[:] for node, slots in self._incumbents.items()}
         self._placed, self._given = self._placed.copy(), self._given.copy()
         self._changes = self._changes[:]
         return twin
@@ -164,6 +165,22 @@ class Allocation:
     def incumbents(self, node: int) -> Sequence[int]:
         """Return the running replicas on a node that have not moved in this batch."""
         return self._running(node)
+
+    def newcomers_that_cover(self, node: int, shortage: Shortage) -> list[int]:
+        """Return which of the slots that this batch has put on a node make up for a shortage.
+
+        Each of them alone, and all looked up at once: those of a large node are many, and far apart
+        in the columns.
+        """
+        newcomers = self._newcomers[node]
+        if not newcomers:
+            return []
+        least = numpy.zeros(self._kinds, numpy.int64)
+        for kind, missing in shortage:
+            least[kind] = missing
+        slots = numpy.array(newcomers)
+        able: list[int] = slots[(self.problem.demand[slots] >= least).all(axis=1)].tolist()
+        return able
 
     def best(  # noqa: C901 - the innermost loop: a call a candidate would double its time
         self, slot: int, crowd: Crowd, limit: int = WORST, barred: int = NOWHERE
@@ -294,18 +311,19 @@ class Allocation:
             placed = self._of_group(group)
             self._placed[group] = tuple(other for other in placed if other != slot)
 
-    def _residents(self, slot: int, node: int) -> list[int]:
+    def _residents(self, slot: int, node: int) -> Slots:
         if self.is_held(slot):
             return self._running(node)
         newcomers = self._newcomers[node]
         if newcomers is None:
-            newcomers = self._newcomers[node] = []
+            newcomers = self._newcomers[node] = array.array("q")
         return newcomers
 
-    def _running(self, node: int) -> list[int]:
+    def _running(self, node: int) -> Slots:
         slots = self._incumbents.get(node)
         if slots is None:
-            slots = self._incumbents[node] = list(self.problem.occupants.get(node, ()))
+            slots = array.array("q", self.problem.occupants.get(node, ()))
+            self._incumbents[node] = slots
         return slots
 
     def _of_group(self, group: int) -> tuple[int, ...]:

@@ -108,11 +108,9 @@ class _Bargains:
         """Who leaves enough room on a node, each alone."""
         allocation, asked = self._allocation, 0
         shortage = allocation.shortage(slot, node)
-        for other in allocation.newcomers(node):
+        for other in allocation.newcomers_that_cover(node, shortage):
             if asked >= OCCUPANTS:
                 return
-            if not allocation.covers(other, shortage):
-                continue
             if other in self._batch and not allocation.is_akin(slot, other):
                 asked += 1
                 yield other
