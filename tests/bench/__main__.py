@@ -15,6 +15,7 @@ kills      agents killed at random, and what was lost
 intake     Kopf beside the own informer as the eyes for Devices, at a real API server
 takeover   operators that lead killed and paused: seconds to the next write, what the paused wrote
 placement  the placement engine beside exact solvers and plain schedulers, at full size
+kube_scheduler  a real kube-scheduler on tight instances, beside the engine and plain schedulers
 prediction predicted beside simulated p99 of placements that share nodes
 writes     a lost node's writes while ten thousand statuses are being written, and as many bare
 verdicts   silence over a LAN, a WAN and LTE: false alarms, and how soon a death is seen
@@ -52,6 +53,7 @@ REPORTED: Final[dict[str, tuple[bool, dict[str, Any]]]] = {
     "intake": (True, {}),
     "takeover": (True, {"kills": 5, "pauses": 10}),
     "placement": (False, {}),
+    "kube_scheduler": (True, {}),
     "prediction": (False, {}),
     "writes": (False, {}),
     "failover": (False, {}),

@@ -92,15 +92,18 @@ CROWDED: Final = (
 CROWDED_LOADS: Final = (0.74, 0.8, 0.85, 0.9, 0.93, 0.95)
 
 
-def crowded(seed: int, placements: int = 330) -> problem.PlacementProblem:
+def crowded(
+    seed: int, placements: int = 330, *, has_hard_budgets: bool = True
+) -> problem.PlacementProblem:
     """Return a small instance that asks for 74-95 % of all CPU; shapes and loads take turns.
 
-    Budgets are hard: nodes beyond them are no candidates.
+    Where budgets are hard, nodes beyond them are no candidates.
     """
     shape = CROWDED[seed // len(CROWDED_LOADS) % len(CROWDED)]
     load = CROWDED_LOADS[seed % len(CROWDED_LOADS)]
     shape = dataclasses.replace(shape, placements=placements, pairs=0.2, load=load)
-    return within_budget(fleet(seed, shape))
+    asked = fleet(seed, shape)
+    return within_budget(asked) if has_hard_budgets else asked
 
 
 def within_budget(asked: problem.PlacementProblem) -> problem.PlacementProblem:

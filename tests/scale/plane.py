@@ -41,10 +41,7 @@ class ControlPlane(apiserver.ApiServer):
 
     def run_nodes(self) -> None:
         """Start scheduler, controllers and kwok."""
-        self._run(
-            "scheduler",
-            [tools.binary("kube-scheduler"), *self._own("scheduler"), *QUICK],
-        )
+        self.run_scheduler()
         self._run(
             "controllers",
             [
@@ -57,6 +54,13 @@ class ControlPlane(apiserver.ApiServer):
         self._run(
             "kwok",
             [tools.binary("kwok"), f"--kubeconfig={self.kubeconfig}", f"--config={STAGES}"],
+        )
+
+    def run_scheduler(self) -> None:
+        """Start the scheduler alone: nodes and pods then stay what they were made as."""
+        self._run(
+            "scheduler",
+            [tools.binary("kube-scheduler"), *self._own("scheduler"), *QUICK],
         )
 
     def close(self) -> None:

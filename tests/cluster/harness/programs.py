@@ -131,9 +131,9 @@ TABLE: tuple[Program, ...] = (
         before=on(Target.ZOO, Target.GENERATE, Target.UNIT, Target.COMPONENT, Target.TEST),
     ),
     # from pinned Go modules
-    Program("kube-apiserver", Pinned(), before=ON_A_PLANE),
-    Program("etcd", Pinned(), before=ON_A_PLANE),
-    Program("kube-scheduler", Pinned(), before=on(Target.SCALE)),
+    Program("kube-apiserver", Pinned(), before=ON_A_PLANE, later=on(Target.BENCH)),
+    Program("etcd", Pinned(), before=ON_A_PLANE, later=on(Target.BENCH)),
+    Program("kube-scheduler", Pinned(), before=on(Target.SCALE), later=on(Target.BENCH)),
     Program("kube-controller-manager", Pinned(), before=on(Target.SCALE)),
     Program("kwok", Pinned(), before=on(Target.SCALE)),
     Program("kubectl", Pinned(), before=ON_A_PLANE, later=NODES),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bench import plain_schedulers
 from builders import exact, fleets
-from foreshore_planner.placement.solve import batch, problem, thrift
+from foreshore_planner.placement.solve import allocation, batch, problem, thrift
 from foreshore_planner.placement.solve.problem import NOWHERE, Grade, Offer, SlotRow
 
 NODES = 5
@@ -131,6 +131,62 @@ def test_the_order_of_rows_changes_nothing(rows: list[SlotRow], seed: int) -> No
     shuffled = list(rows)
     random.Random(seed).shuffle(shuffled)
     assert placed(rows) == placed(shuffled)
+
+
+@given(rows=slot_rows())
+def test_a_batch_that_is_filled_twice_keeps_room_offers_and_who_runs(rows: list[SlotRow]) -> None:
+    """Also where some have no candidate at all, the last of the columns among them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batch, "MANY", 1)
+        after = placed(rows)
+    used = numpy.zeros((NODES, len(ROOM)), numpy.int64)
+    for row in rows:
+        if (node := after[row.name]) != NOWHERE:
+            used[node] += row.demand
+            assert node in {row.held, *(offer.node for offer in row.offers)}
+        assert row.held == NOWHERE or after[row.name] != NOWHERE
+    assert (used <= ROOM).all()
+
+
+@given(rows=slot_rows(), seed=st.integers(0, 99))
+def test_what_is_tried_on_one_of_two_copies_leaves_the_other(
+    rows: list[SlotRow], seed: int
+) -> None:
+    asked = problem.assembled(free_beside(rows), rows)
+    first = allocation.Allocation(asked)
+    shuffled = random.Random(seed).sample(range(len(rows)), len(rows))
+    for slot in shuffled[::2]:
+        try_another_place(first, slot)
+    before, second = state(first), first.copy()
+    assert state(second) == before
+    tried, other = (first, second) if seed % 2 else (second, first)
+    for slot in shuffled:
+        try_another_place(tried, slot)
+    assert state(other) == before
+    tried.back_to(0)
+    assert state(tried) == state(allocation.Allocation(asked))
+
+
+def try_another_place(tried: allocation.Allocation, slot: int) -> None:
+    """Take a slot that may move off its node, and give it the best that is left."""
+    if tried.is_fixed(slot):
+        return
+    if tried.node(slot) != NOWHERE:
+        tried.take(slot)
+    position = tried.best(slot, tried.crowd(slot))
+    if position != NOWHERE:
+        tried.put(slot, position)
+
+
+def state(tried: allocation.Allocation) -> list[object]:
+    """All that may be asked of it; who is on a node, and a group's crowd, in any order."""
+    slots, nodes = range(len(tried.order)), range(NODES)
+    return [
+        [tried.node(slot) for slot in slots],
+        [tried.free(node) for node in nodes],
+        [sorted((*tried.newcomers(node), *tried.incumbents(node))) for node in nodes],
+        [[sorted(part) for part in tried.crowd(slot)] for slot in slots],
+    ]
 
 
 @given(slot_rows())

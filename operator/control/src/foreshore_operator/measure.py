@@ -1,6 +1,6 @@
 """What the agents measured, from the hub: `GET /v1/fleet` by long-poll.
 
-    ask since R ──► head and lines ──► merged ──► evidence (observe), changes (the planner's fold)
+    ask since R ──► head and lines ──► merged ──► evidence (observe, deciding), news (a pass)
         ▲                └── not what we asked for ──► ask for everything
         └── not complete: at once
 
@@ -85,8 +85,6 @@ class HubEvidence:
         Only the thread looks into it."""
         self._since = ("", 0)
         """Boot and revision of that."""
-        self._changes = merged.FleetChanges()
-        """Since they were asked for last."""
         self._untold = merged.FleetChanges()
         """Since the last answer that was complete."""
         self._received_at = 0.0
@@ -118,11 +116,6 @@ class HubEvidence:
         if self._fleet is None or age > UNREACHABLE_AFTER:
             return None, 0.0
         return self._fleet, age
-
-    def changes(self) -> merged.FleetChanges:
-        """What changed since this was asked last."""
-        changed, self._changes = self._changes, merged.FleetChanges()
-        return changed
 
     async def run(self) -> None:
         """Ask again and again until cancelled."""
@@ -201,7 +194,6 @@ class HubEvidence:
         self._forget()
         self._arrived(unread, self._clock())
         if before is None or before.revision != fleet.revision:
-            self._changes.is_whole = True
             self._on_news(gave_back(fleet) != (gave_back(before) if before else frozenset()))
 
     async def _take_lines(self, body: bytes) -> bool:
@@ -255,7 +247,6 @@ class HubEvidence:
     def _tell(self) -> None:
         """Let those know who look at what changed."""
         changed, self._untold = self._untold, merged.FleetChanges()
-        self._changes.add(changed)
         if changed.is_news:
             self._on_news(changed.is_urgent)
 

@@ -1,6 +1,6 @@
 """The fleet's evidence as the hub's answers add up to it; `measure` feeds it line by line.
 
-    head ──► begin ──► take (line) … ──► finish ──► fleet, changes
+    head ──► begin ──► take (line) … ──► finish ──► fleet, whether that is news
 
 Ages are kept as instants of our own clock, so that what the hub does not mention costs nothing: an
 agent that reports in time is the same object from answer to answer.
@@ -43,8 +43,6 @@ class FleetChanges:
     is_whole: bool = False
     facts: set[str] = field(default_factory=set)
     """Nodes whose agents say something else, are new, or are gone."""
-    figures: set[str] = field(default_factory=set)
-    """Nodes whose agents measured something since."""
     ages: set[str] = field(default_factory=set)
     """Nodes whose agents grew silent, are silent for longer, or report again."""
     devices: set[Device] = field(default_factory=set)
@@ -55,7 +53,7 @@ class FleetChanges:
 
     @property
     def is_news(self) -> bool:
-        """Whether a pass has anything to look at: it takes figures as they come."""
+        """Whether a pass has anything to look at: of figures that came alone none is made."""
         sets = (self.facts, self.ages, self.devices)
         return self.is_whole or self.has_others or any(sets)
 
@@ -63,7 +61,6 @@ class FleetChanges:
         """Take in what changed after this."""
         self.is_whole |= other.is_whole
         self.facts |= other.facts
-        self.figures |= other.figures
         self.ages |= other.ages
         self.devices |= other.devices
         self.has_others |= other.has_others
@@ -291,8 +288,6 @@ class MergedFleet:
     def _note_news(self, node: str, what: news.ReportNews) -> None:
         if what >= news.ReportNews.FACTS:
             self._changes.facts.add(node)
-        if what is not news.ReportNews.NOTHING:
-            self._changes.figures.add(node)
         self._changes.is_urgent |= what is news.ReportNews.URGENT
 
     def _heard_at(self, device: Device) -> float | None:

@@ -1,14 +1,26 @@
 """Who holds which node while a batch is worked out.
 
 `batch` and `ejection` try changes on it and take back what does not help: every change is noted,
-and `back_to` undoes all since a mark. Only what is touched is read from the problem's columns, so
-that a small batch in a large fleet costs what the batch costs.
+and `back_to` undoes all since a mark. What is looked at for every candidate stands in columns of
+plain numbers, not in objects: those of a large fleet would not stay in the processor's cache. The
+rest is made for what is touched, so that a small batch in a large fleet costs little more than the
+copy of two columns.
 """
 
+import array
+import copy
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, cast
+from typing import Final, Self, TypeAlias, cast
 
-from foreshore_planner.placement.solve.problem import NOWHERE, Grade, Integers, PlacementProblem
+import numpy
+
+from foreshore_planner.placement.solve.problem import (
+    NOWHERE,
+    Grade,
+    Indices,
+    Integers,
+    PlacementProblem,
+)
 
 SHARED_DOMAIN: Final = 1
 SHARED_NODE: Final = 2
@@ -18,7 +30,9 @@ WORST: Final = RANKS * len(Grade) - 1
 Crowd = tuple[Sequence[int], Sequence[int]]
 """The domains and the nodes of the rest of a group."""
 NOBODY: Final[Crowd] = ((), ())
-_NO_SLOTS: Final[dict[int, None]] = {}
+Slots: TypeAlias = "array.array[int]"
+Shortage = list[tuple[int, int]]
+"""How much is missing, as (resource, amount)."""
 _AS_GIVEN: Final = -2
 """The candidate of a slot that the batch has not touched."""
 
@@ -35,20 +49,41 @@ class Allocation:
         self.order = problem.order.data
         self.costs = cast("memoryview[float]", problem.costs.data)
         self._held = problem.held.data
+        self._held_domain = problem.held_domain.data
         self._group = problem.group.data
-        self._free = _FreeRooms(problem.free)
-        self._newcomers: dict[int, dict[int, None]] = {}
-        self._incumbents: dict[int, dict[int, None]] = {}
-        self._crowds: dict[int, tuple[list[int], list[int]]] = {}
-        self._needs: dict[int, tuple[tuple[int, int], ...]] = {}
-        self._candidates: dict[int, int] = {}
+        self._kinds: int = problem.demand.shape[1]
+        self._demand = problem.demand.ravel().data
+        self._free = tuple(column.data for column in numpy.array(problem.free.T, order="C"))
+        """What is free on each node now, by resource."""
+        self._newcomers: list[Slots | None] = [None] * len(problem.free)
+        """By node: the slots that this batch has put there."""
+        self._incumbents: dict[int, Slots] = {}
+        self._placed: dict[int, tuple[int, ...]] = {}
+        """The slots of a group that have a node now, of the groups that were asked for."""
+        self._positions = numpy.full(problem.held.size, _AS_GIVEN, numpy.int64)
+        self._candidates = self._positions.data
         self._given: dict[int, int] = {}
         """The candidates of held slots that have not moved, of those that were asked for."""
-        self._changes: list[tuple[int, int]] = []
+        self._is_single = (numpy.bincount(problem.group) == 1).data
+        """Whether a group is a single slot, which keeps apart from nobody."""
+        self._changes = array.array("q")
+        """A slot and the candidate that it had, in turn."""
+
+    def copy(self) -> Self:
+        """Return the same state once more, to try something else on."""
+        twin = copy.copy(self)  # it keeps what is there now, and this one goes on with copies
+        self._free = tuple(numpy.array(column).data for column in self._free)
+        self._positions = self._positions.copy()
+        self._candidates = self._positions.data
+        self._newcomers = [slots and slots[:] for slots in self._newcomers]
+        self._incumbents = {node: slots[:] for node, slots in self._incumbents.items()}
+        self._placed, self._given = self._placed.copy(), self._given.copy()
+        self._changes = self._changes[:]
+        return twin
 
     def candidate(self, slot: int) -> int:
         """Return the position of the candidate that a slot has, or NOWHERE."""
-        position = self._candidates.get(slot, _AS_GIVEN)
+        position = self._candidates[slot]
         if position != _AS_GIVEN or self._held[slot] == NOWHERE:
             return max(position, NOWHERE)
         given = self._given.get(slot)
@@ -58,9 +93,14 @@ class Allocation:
             self._given[slot] = given
         return given
 
+    def candidates(self, slots: Integers | Indices) -> Integers:
+        """Return the positions of the candidates that slots of this batch have, or NOWHERE."""
+        positions: Integers = numpy.maximum(self._positions[slots], NOWHERE)
+        return positions
+
     def is_held(self, slot: int) -> bool:
         """Whether a slot is a running replica that has not moved in this batch."""
-        return self._held[slot] != NOWHERE and slot not in self._candidates
+        return self._held[slot] != NOWHERE and self._candidates[slot] == _AS_GIVEN
 
     def is_fixed(self, slot: int) -> bool:
         """Whether a slot has no candidates, and therefore stays."""
@@ -68,55 +108,79 @@ class Allocation:
 
     def moved(self) -> dict[int, int]:
         """Return the held slots that have moved, with the position of their new candidate."""
+        held = sorted({slot for slot in self._changes[::2] if self._held[slot] != NOWHERE})
         return {
             slot: position
-            for slot, position in sorted(self._candidates.items())
-            if self._held[slot] != NOWHERE and self.nodes[position] != self._held[slot]
+            for slot in held
+            if self.nodes[position := self._candidates[slot]] != self._held[slot]
         }
 
     def node(self, slot: int) -> int:
         """Return the node that a slot has, or NOWHERE."""
-        position = self._candidates.get(slot, _AS_GIVEN)
+        position = self._candidates[slot]
         if position == _AS_GIVEN:
             return self._held[slot]
         return self.nodes[position] if position != NOWHERE else NOWHERE
 
-    def need(self, slot: int) -> tuple[tuple[int, int], ...]:
+    def need(self, slot: int) -> list[tuple[int, int]]:
         """Return what a slot asks, as (resource, amount), without what it does not ask."""
-        need = self._needs.get(slot)
-        if need is None:
-            amounts: Sequence[int] = self.problem.demand[slot].tolist()
-            need = tuple((kind, amount) for kind, amount in enumerate(amounts) if amount)
-            self._needs[slot] = need
-        return need
+        begin = slot * self._kinds
+        asked = self._demand[begin : begin + self._kinds]
+        return [(kind, amount) for kind, amount in enumerate(asked) if amount]
 
     def amount(self, slot: int, kind: int) -> int:
         """Return how much a slot asks of a resource."""
-        for other, amount in self._needs.get(slot) or self.need(slot):
-            if other == kind:
-                return amount
-        return 0
+        return self._demand[slot * self._kinds + kind]
 
     def free(self, node: int) -> list[int]:
-        """Return what is free on a node now."""
-        return self._free[node]
+        """Return what is free on a node now, by resource."""
+        return [column[node] for column in self._free]
 
-    def newcomers(self, node: int) -> dict[int, None]:
+    def shortage(self, slot: int, node: int) -> Shortage:
+        """Return what a node has too little of for a slot."""
+        free = self._free
+        return [
+            (kind, amount - left)
+            for kind, amount in self.need(slot)
+            if amount > (left := free[kind][node])
+        ]
+
+    def covers(self, slot: int, shortage: Shortage) -> bool:
+        """Whether a slot that leaves its node makes up for all that is missing there."""
+        begin, demand = slot * self._kinds, self._demand
+        for kind, missing in shortage:  # noqa: SIM110 - `all` would double the time
+            if demand[begin + kind] < missing:
+                return False
+        return True
+
+    def newcomers(self, node: int) -> Sequence[int]:
         """Return the slots that this batch has put on a node."""
-        return self._newcomers.get(node, _NO_SLOTS)
+        return self._newcomers[node] or ()
 
     def with_newcomers(self, positions: Iterable[int]) -> list[int]:
         """Return the candidates on whose nodes this batch has put somebody."""
         nodes, newcomers = self.nodes, self._newcomers
-        return [position for position in positions if newcomers.get(nodes[position])]
+        return [position for position in positions if newcomers[nodes[position]]]
 
-    def incumbents(self, node: int) -> dict[int, None]:
+    def incumbents(self, node: int) -> Sequence[int]:
         """Return the running replicas on a node that have not moved in this batch."""
-        slots = self._incumbents.get(node)
-        if slots is None:
-            slots = dict.fromkeys(self.problem.occupants.get(node, ()))
-            self._incumbents[node] = slots
-        return slots
+        return self._running(node)
+
+    def newcomers_that_cover(self, node: int, shortage: Shortage) -> list[int]:
+        """Return which of the slots that this batch has put on a node make up for a shortage.
+
+        Each of them alone, and all looked up at once: those of a large node are many, and far apart
+        in the columns.
+        """
+        newcomers = self._newcomers[node]
+        if not newcomers:
+            return []
+        least = numpy.zeros(self._kinds, numpy.int64)
+        for kind, missing in shortage:
+            least[kind] = missing
+        slots = numpy.array(newcomers)
+        able: list[int] = slots[(self.problem.demand[slots] >= least).all(axis=1)].tolist()
+        return able
 
     def best(  # noqa: C901 - the innermost loop: a call a candidate would double its time
         self, slot: int, crowd: Crowd, limit: int = WORST, barred: int = NOWHERE
@@ -127,16 +191,18 @@ class Allocation:
         node; then the order of the list. `crowd` is where the rest of its group is.
         """
         domains, occupied = crowd
-        need, rows, grade = self.need(slot), self._free, NOWHERE
-        nodes, grades = self.nodes, self.grades
+        need = [(self._free[kind], amount) for kind, amount in self.need(slot)]
+        grades, grade = self.grades, NOWHERE
         second, penalty = NOWHERE, RANKS
-        for position in range(self.starts[slot], self.starts[slot + 1]):
-            node = nodes[position]
-            row = rows[node]
-            for kind, amount in need:
-                if row[kind] < amount:
+        is_first_best = not domains and limit == WORST  # whatever its grade and its domain are
+        begin, end = self.starts[slot], self.starts[slot + 1]
+        for position, node in enumerate(self.nodes[begin:end], begin):
+            for free, amount in need:
+                if free[node] < amount:
                     break
             else:
+                if is_first_best and node != barred:
+                    return position
                 if grades[position] != grade:
                     grade = grades[position]
                     if second != NOWHERE or grade * RANKS > limit:
@@ -167,17 +233,14 @@ class Allocation:
 
     def crowd(self, slot: int) -> Crowd:
         """Return where the rest of a slot's group is: their domains and their nodes."""
-        domains, nodes = self._crowd(self._group[slot])
-        if not domains:
+        group = self._group[slot]
+        if self._is_single[group]:
             return NOBODY
-        if self.node(slot) == NOWHERE:
-            return domains, nodes
-        if len(domains) == 1:
+        placed = self._of_group(group)
+        if not placed or placed == (slot,):
             return NOBODY
-        domains, nodes = domains.copy(), nodes.copy()
-        domains.remove(self._domain(slot))
-        nodes.remove(self.node(slot))
-        return domains, nodes
+        others = [other for other in placed if other != slot]
+        return [self._domain(other) for other in others], [self.node(other) for other in others]
 
     def is_akin(self, slot: int, other: int) -> bool:
         """Whether two slots are of one group."""
@@ -206,7 +269,7 @@ class Allocation:
 
     def since(self, mark: int) -> dict[int, int]:
         """Return the slots changed since a mark, with the candidate that they have now."""
-        return {slot: self.candidate(slot) for slot, _ in self._changes[mark:]}
+        return {slot: self.candidate(slot) for slot in self._changes[mark::2]}
 
     def set(self, candidates: Mapping[int, int]) -> None:
         """Give these slots these candidates, whatever they have now."""
@@ -220,71 +283,61 @@ class Allocation:
     def back_to(self, mark: int) -> None:
         """Undo every change since a mark."""
         while len(self._changes) > mark:
-            slot, position = self._changes.pop()
+            position, slot = self._changes.pop(), self._changes.pop()
             if self.node(slot) != NOWHERE:
                 self._vacate(slot)
-            if position == _AS_GIVEN:
-                self._candidates.pop(slot, None)
-            else:
-                self._candidates[slot] = position
+            self._candidates[slot] = position
             if self.node(slot) != NOWHERE:
                 self._occupy(slot)
 
     def _note(self, slot: int) -> None:
-        self._changes.append((slot, self._candidates.get(slot, _AS_GIVEN)))
+        self._changes.append(slot)
+        self._changes.append(self._candidates[slot])
 
     def _occupy(self, slot: int) -> None:
-        self._count(slot, self.node(slot), 1)
+        node, group = self.node(slot), self._group[slot]
+        for kind, amount in self.need(slot):
+            self._free[kind][node] -= amount
+        self._residents(slot, node).append(slot)
+        if not self._is_single[group]:
+            self._placed[group] = (*self._of_group(group), slot)
 
     def _vacate(self, slot: int) -> None:
-        self._count(slot, self.node(slot), -1)
-
-    def _count(self, slot: int, node: int, sign: int) -> None:
-        row = self.free(node)
+        node, group = self.node(slot), self._group[slot]
         for kind, amount in self.need(slot):
-            row[kind] -= sign * amount
-        domains, nodes = self._crowd(self._group[slot])
-        if sign > 0:
-            self._residents(slot, node)[slot] = None
-            domains.append(self._domain(slot))
-            nodes.append(node)
-        else:
-            del self._residents(slot, node)[slot]
-            domains.remove(self._domain(slot))
-            nodes.remove(node)
+            self._free[kind][node] += amount
+        self._residents(slot, node).remove(slot)
+        if not self._is_single[group]:
+            placed = self._of_group(group)
+            self._placed[group] = tuple(other for other in placed if other != slot)
 
-    def _residents(self, slot: int, node: int) -> dict[int, None]:
+    def _residents(self, slot: int, node: int) -> Slots:
         if self.is_held(slot):
-            return self.incumbents(node)
-        return self._newcomers.setdefault(node, {})
+            return self._running(node)
+        newcomers = self._newcomers[node]
+        if newcomers is None:
+            newcomers = self._newcomers[node] = array.array("q")
+        return newcomers
 
-    def _crowd(self, group: int) -> tuple[list[int], list[int]]:
-        """The domains and nodes of a group now; short lists, with repeats."""
-        crowd = self._crowds.get(group)
-        if crowd is None:
-            slots = self.problem.members.get(group, ())
-            crowd = [self._domain(slot) for slot in slots], [self.node(slot) for slot in slots]
-            self._crowds[group] = crowd
-        return crowd
+    def _running(self, node: int) -> Slots:
+        slots = self._incumbents.get(node)
+        if slots is None:
+            slots = array.array("q", self.problem.occupants.get(node, ()))
+            self._incumbents[node] = slots
+        return slots
+
+    def _of_group(self, group: int) -> tuple[int, ...]:
+        """The slots of a group that have a node now; in a tuple, which no collector visits."""
+        placed = self._placed.get(group)
+        if placed is None:
+            placed = self._placed[group] = tuple(self.problem.members.get(group, ()))
+        return placed
 
     def _domain(self, slot: int) -> int:
-        position = self._candidates.get(slot, _AS_GIVEN)
+        position = self._candidates[slot]
         if position == _AS_GIVEN:
-            return int(self.problem.held_domain[slot])
+            return self._held_domain[slot]
         return self.domains[position]
-
-
-class _FreeRooms(dict[int, list[int]]):
-    """What is free on each node now; a node is read from the column when it is first asked for."""
-
-    def __init__(self, column: Integers) -> None:
-        super().__init__()
-        self._column = column
-
-    def __missing__(self, node: int) -> list[int]:
-        row: list[int] = self._column[node].tolist()
-        self[node] = row
-        return row
 
 
 def _sharing(domain: int, node: int, crowd: Crowd) -> int:

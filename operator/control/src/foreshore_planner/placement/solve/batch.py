@@ -28,6 +28,7 @@ from foreshore_planner.placement.solve.allocation import Allocation
 from foreshore_planner.placement.solve.problem import (
     NOWHERE,
     UNLIMITED,
+    Integers,
     PlacementProblem,
     PlacementSolution,
 )
@@ -62,7 +63,7 @@ def solve(problem: PlacementProblem) -> PlacementSolution:
         slots = [slot for slot, rank in zip(requested, precedences, strict=True) if rank == level]
         _place(progress, slots)
     overfull = _relieve(progress.allocation)
-    return _answer(progress, requested, overfull)
+    return _answer(progress, overfull)
 
 
 def _place(progress: _Filling, slots: Sequence[int]) -> None:
@@ -86,42 +87,31 @@ def _place(progress: _Filling, slots: Sequence[int]) -> None:
 
 def _in_the_better_order(progress: _Filling, slots: Sequence[int]) -> list[int]:
     """Fill in order, and many slots twice: those who lost most by their turn come earlier then."""
-    allocation = progress.allocation
-    mark = allocation.mark()
-    failed = _in_order(progress, order.scarcest_first(allocation.problem, slots, {}, {}))
+    first = progress.allocation
+    scarcity = order.Scarcity.measured(first.problem, slots)
     if len(slots) < MANY:
+        return _in_order(first, scarcity.first({}))
+    second = first.copy()
+    failed = _in_order(first, scarcity.first({}))
+    losses = thrift.relative_losses(first, scarcity.asked)
+    again = _in_order(second, scarcity.first({}, losses))
+    if _score(second, scarcity.asked) >= _score(first, scarcity.asked):
         return failed
-    score, first = _score(allocation, slots), allocation.since(mark)
-    losses = {slot: _loss(allocation, slot) for slot in slots}
-    allocation.back_to(mark)
-    again = _in_order(progress, order.scarcest_first(allocation.problem, slots, {}, losses))
-    if _score(allocation, slots) < score:
-        return again
-    allocation.back_to(mark)
-    allocation.set(first)
-    return failed
+    progress.allocation = second
+    return again
 
 
-def _score(allocation: Allocation, slots: Iterable[int]) -> tuple[int, int, float]:
+def _score(allocation: Allocation, slots: Integers) -> tuple[int, int, float]:
     """How good a filling is, smaller is better: unplaced, grades, cost."""
-    candidates = [allocation.candidate(slot) for slot in slots]
-    placed = [position for position in candidates if position != NOWHERE]
-    grades = sum(allocation.grades[position] for position in placed)
-    return len(candidates) - len(placed), grades, math.fsum(allocation.costs[at] for at in placed)
+    candidates = allocation.candidates(slots)
+    placed = candidates[candidates != NOWHERE]
+    grades = int(allocation.problem.grades[placed].sum(dtype=numpy.int64))
+    cost = math.fsum(allocation.problem.costs[placed].tolist())
+    return candidates.size - placed.size, grades, cost
 
 
-def _loss(allocation: Allocation, slot: int) -> float:
-    """What a slot lost by its turn: what it pays beside its first choice, as a share."""
-    position, first = allocation.candidate(slot), allocation.starts[slot]
-    if position == NOWHERE or allocation.grades[position] != allocation.grades[first]:
-        return float("inf")
-    least = allocation.costs[first]
-    return (allocation.costs[position] - least) / abs(least) if least else 0.0
-
-
-def _in_order(progress: _Filling, slots: Iterable[int]) -> list[int]:
+def _in_order(allocation: Allocation, slots: Iterable[int]) -> list[int]:
     """Give each slot its best candidate, or room made by this batch's own; return who is left."""
-    allocation = progress.allocation
     failed: list[int] = []
     stuck: set[int] = set()
     for slot in slots:
@@ -158,8 +148,8 @@ def _round(progress: _Filling, failed: list[int], batch: frozenset[int]) -> list
     near = _near(allocation, failed, batch)
     for slot in near:
         allocation.take(slot)
-    again = order.scarcest_first(allocation.problem, [*failed, *near], progress.failures, {})
-    left = _in_order(progress, again)
+    scarcity = order.Scarcity.measured(allocation.problem, [*failed, *near])
+    left = _in_order(allocation, scarcity.first(progress.failures))
     if len(left) < len(failed):
         return left
     for slot in left:
@@ -221,16 +211,17 @@ def _fits_when_empty(allocation: Allocation, slot: int, node: int) -> bool:
     return all(row[kind] >= amount for kind, amount in allocation.need(slot))
 
 
-def _answer(
-    progress: _Filling, requested: Sequence[int], overfull: tuple[int, ...]
-) -> PlacementSolution:
+def _answer(progress: _Filling, overfull: tuple[int, ...]) -> PlacementSolution:
     allocation = progress.allocation
-    candidates = [allocation.candidate(slot) for slot in requested]
-    nodes = [allocation.node(slot) for slot in requested]
-    unplaced = {slot for slot, node in zip(requested, nodes, strict=True) if node == NOWHERE}
+    slots = allocation.problem.requested
+    candidates = allocation.candidates(slots)
+    is_placed = candidates != NOWHERE
+    nodes = numpy.full(slots.size, NOWHERE, numpy.int32)
+    nodes[is_placed] = allocation.problem.nodes[candidates[is_placed]]
+    unplaced = frozenset(slots[~is_placed].tolist())
     return PlacementSolution(
-        nodes=numpy.array(nodes, numpy.int32),
-        candidates=numpy.array(candidates, numpy.int64),
+        nodes=nodes,
+        candidates=candidates,
         moves=allocation.moved(),
         rounds=progress.rounds,
         overfull=overfull,

@@ -104,13 +104,24 @@ class Ejection:
         if best is None:
             return False
         _, target, position, occupant = best
-        self._allocation.take(occupant)
-        self._allocation.put(slot, position)
-        self._allocation.put(occupant, target)
+        self._exchange(slot, position, occupant, target)
         return True
 
     def _tried(self, slot: int, position: int, occupant: int) -> tuple[Loss, int] | None:
         """What it costs to move an occupant, and where it would go; None where it cannot."""
+        allocation = self._allocation
+        target = self._target(slot, position, occupant)
+        if target == NOWHERE:
+            self._stuck.add(occupant)
+            return None
+        loss = allocation.costs[target] - allocation.cost(occupant)
+        return (allocation.is_held(occupant), loss, allocation.order[occupant]), target
+
+    def _target(self, slot: int, position: int, occupant: int) -> int:
+        """Return where an occupant would go if a slot took its node, or NOWHERE.
+
+        Elsewhere all stays as it is, so that nothing has to be tried out.
+        """
         allocation = self._allocation
         crowd = allocation.crowd(occupant)
         rank = allocation.rank_of_place(occupant, crowd)
@@ -120,39 +131,38 @@ class Ejection:
                 [*domains, allocation.domains[position]],
                 [*nodes, allocation.nodes[position]],
             )
-        target = allocation.best(occupant, crowd, rank, allocation.nodes[position])
-        if target == NOWHERE:
-            self._stuck.add(occupant)
-            return None
-        loss = allocation.costs[target] - allocation.cost(occupant)
-        return (allocation.is_held(occupant), loss, allocation.order[occupant]), target
+        return allocation.best(occupant, crowd, rank, allocation.nodes[position])
+
+    def _exchange(self, slot: int, position: int, occupant: int, target: int) -> None:
+        self._allocation.take(occupant)
+        self._allocation.put(slot, position)
+        self._allocation.put(occupant, target)
 
     def _push(self, slot: int, wanted: Iterable[int], chain: frozenset[int], depth: int) -> bool:
         """Place a slot where an occupant leaves that pushes the next one, so many deep."""
-        allocation = self._allocation
         for position in wanted:
             for occupant in self._occupants(slot, position, chain):
-                mark = allocation.mark()
-                rank = allocation.rank_of_place(occupant, allocation.crowd(occupant))
-                allocation.take(occupant)
-                allocation.put(slot, position)
-                if self._settled(occupant, rank, position, chain | {occupant}, depth - 1):
+                target = self._target(slot, position, occupant)
+                if target != NOWHERE:
+                    self._exchange(slot, position, occupant, target)
                     return True
-                allocation.back_to(mark)
+                if depth > 1 and self._pushed_on(slot, position, occupant, chain, depth - 1):
+                    return True
         return False
 
-    def _settled(
-        self, occupant: int, rank: int, barred: int, chain: frozenset[int], depth: int
+    def _pushed_on(
+        self, slot: int, position: int, occupant: int, chain: frozenset[int], depth: int
     ) -> bool:
+        """Put a slot in the place of an occupant that finds another by pushing the next one."""
         allocation = self._allocation
-        crowd = allocation.crowd(occupant)
-        target = allocation.best(occupant, crowd, rank, allocation.nodes[barred])
-        if target != NOWHERE:
-            self._allocation.put(occupant, target)
+        mark = allocation.mark()
+        rank = allocation.rank_of_place(occupant, allocation.crowd(occupant))
+        allocation.take(occupant)
+        allocation.put(slot, position)
+        if self._push(occupant, self._wanted(occupant, rank), chain | {occupant}, depth):
             return True
-        if depth <= 0:
-            return False
-        return self._push(occupant, self._wanted(occupant, rank), chain, depth)
+        allocation.back_to(mark)
+        return False
 
     def _wanted(self, slot: int, limit: int) -> Sequence[int]:
         """The candidates of a slot up to a rank where somebody might leave, best first."""
@@ -169,12 +179,11 @@ class Ejection:
     def _occupants(self, slot: int, position: int, barred: Set[int]) -> Iterator[int]:
         """Who could make room there alone, this batch's own first; each counts as a trial."""
         allocation, node = self._allocation, self._allocation.nodes[position]
-        row, need = allocation.free(node), allocation.need(slot)
-        short = [(kind, amount - row[kind]) for kind, amount in need if amount > row[kind]]
+        shortage = allocation.shortage(slot, node)
         for occupant in self._residents(node):
             if occupant in barred or allocation.is_fixed(occupant):
                 continue
-            if any(allocation.amount(occupant, kind) < amount for kind, amount in short):
+            if not allocation.covers(occupant, shortage):
                 continue
             if self._trials <= 0:
                 return

@@ -6,7 +6,8 @@ from. Columns are worked through in blocks, so that memory stays bounded however
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Self
 
 import numpy
 from numpy import typing
@@ -17,29 +18,40 @@ BLOCK: Final = 1 << 17
 """Candidates looked at in one step."""
 
 
-def scarcest_first(
-    problem: PlacementProblem,
-    slots: Sequence[int],
-    failures: Mapping[int, int],
-    losses: Mapping[int, float],
-) -> list[int]:
-    """Return slots in the order in which they choose.
+@dataclass(frozen=True, slots=True)
+class Scarcity:
+    """How scarce and how large slots were when it was measured: at the start of a batch."""
 
-    Those that found no node before come first (`failures` counts how often), then the scarcest,
-    then who lost most by choosing late before (`losses`), then the largest, then by `order`.
-    """
-    asked = numpy.asarray(slots, numpy.int64)
-    if not asked.size:
-        return []
-    scarcity = numpy.empty(asked.size, numpy.int64)
-    size = numpy.empty(asked.size, numpy.float64)
-    for block in _blocks(problem, asked):
-        scarcity[block], size[block] = _measured(problem, asked[block])
-    failed = numpy.array([failures.get(slot, 0) for slot in asked.tolist()], numpy.int64)
-    lost = numpy.array([losses.get(slot, 0.0) for slot in asked.tolist()], numpy.float64)
-    ranked = numpy.lexsort((problem.order[asked], -size, -lost, scarcity, -failed))
-    result: list[int] = asked[ranked].tolist()
-    return result
+    asked: Integers
+    choices: Integers
+    """[asked]: candidates with room, of the best grade that has any."""
+    size: Costs
+    """[asked]: what is asked, as a share of the mean room, of the resource with the largest."""
+    order: Integers
+    """[asked]: a number that no other slot has."""
+
+    @classmethod
+    def measured(cls, problem: PlacementProblem, slots: Sequence[int]) -> Self:
+        """Measure slots, block by block."""
+        asked = numpy.asarray(slots, numpy.int64)
+        choices = numpy.empty(asked.size, numpy.int64)
+        size = numpy.empty(asked.size, numpy.float64)
+        for block in _blocks(problem, asked):
+            choices[block], size[block] = _measured(problem, asked[block])
+        return cls(asked, choices, size, problem.order[asked])
+
+    def first(self, failures: Mapping[int, int], losses: Costs | None = None) -> list[int]:
+        """Return the slots in the order in which they choose.
+
+        Those that found no node before come first (`failures` counts how often), then the scarcest,
+        then who lost most by choosing late before (`losses`, [asked]), then the largest, then by
+        `order`.
+        """
+        failed = numpy.array([failures.get(slot, 0) for slot in self.asked.tolist()], numpy.int64)
+        lost = numpy.zeros(self.asked.size) if losses is None else losses
+        ranked = numpy.lexsort((self.order, -self.size, -lost, self.choices, -failed))
+        result: list[int] = self.asked[ranked].tolist()
+        return result
 
 
 def _blocks(problem: PlacementProblem, asked: Integers) -> Iterator[slice]:

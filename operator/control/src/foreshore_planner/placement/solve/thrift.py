@@ -7,12 +7,13 @@ Only what the batch has placed moves, and nobody to a worse grade or to a domain
 while it did not before.
 """
 
-import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
+import numpy
+
 from foreshore_planner.placement.solve.allocation import Allocation
-from foreshore_planner.placement.solve.problem import NOWHERE
+from foreshore_planner.placement.solve.problem import NOWHERE, Costs, Integers
 
 COSTLIEST: Final = 40
 """Of so many slots one asks for a cheaper place: those that pay most beside their first choice."""
@@ -25,22 +26,40 @@ Offer = tuple[float, int, int]
 """(what is saved by both together, the candidate, who leaves it)."""
 
 
-def lower_costs(allocation: Allocation, slots: Iterable[int]) -> None:
+def lower_costs(allocation: Allocation, slots: Sequence[int]) -> None:
     """Let pairs of these slots change places where both together cost less then."""
-    batch = frozenset(slots)
-    bargains = _Bargains(allocation, batch)
-    losses = ((_loss(allocation, slot), -allocation.order[slot], slot) for slot in batch)
-    for loss, _, slot in heapq.nlargest(len(batch) // COSTLIEST, losses):
-        if loss > 0:
-            bargains.improve(slot)
+    asked = numpy.asarray(slots, numpy.int64)
+    bargains = _Bargains(allocation, frozenset(slots))
+    numbers, losses, _ = _losses(allocation, asked)
+    ranked = numpy.lexsort((allocation.problem.order[asked[numbers]], -losses))
+    costliest = ranked[: len(slots) // COSTLIEST]
+    for slot in asked[numbers[costliest[losses[costliest] > 0]]].tolist():
+        bargains.improve(slot)
 
 
-def _loss(allocation: Allocation, slot: int) -> float:
-    """What a slot pays beside its first choice; nothing where that is of another grade."""
-    position, first = allocation.candidate(slot), allocation.starts[slot]
-    if position == NOWHERE or allocation.grades[position] != allocation.grades[first]:
-        return 0.0
-    return allocation.costs[position] - allocation.costs[first]
+def relative_losses(allocation: Allocation, slots: Integers) -> Costs:
+    """Return what each slot pays beside its first choice, as a share of what that costs.
+
+    Without bound where a slot has no node, or one of another grade.
+    """
+    numbers, losses, least = _losses(allocation, slots)
+    shares = numpy.full(slots.size, numpy.inf)
+    shares[numbers] = losses / numpy.where(least == 0, numpy.inf, numpy.abs(least))
+    return shares
+
+
+def _losses(allocation: Allocation, slots: Integers) -> tuple[Integers, Costs, Costs]:
+    """Which of the slots have a node of the grade of their first choice.
+
+    With what each of those pays beside it, and what the first choice costs.
+    """
+    problem, candidates = allocation.problem, allocation.candidates(slots)
+    numbers = numpy.flatnonzero(candidates != NOWHERE)
+    current, first = candidates[numbers], problem.starts[slots[numbers]]
+    alike = problem.grades[current] == problem.grades[first]
+    current, first = current[alike], first[alike]
+    least = problem.costs[first]
+    return numbers[alike], problem.costs[current] - least, least
 
 
 class _Bargains:
@@ -88,14 +107,11 @@ class _Bargains:
     def _able_to_leave(self, slot: int, node: int) -> Iterator[int]:
         """Who leaves enough room on a node, each alone."""
         allocation, asked = self._allocation, 0
-        row = allocation.free(node)
-        short = [(kind, amount - row[kind]) for kind, amount in allocation.need(slot)]
-        for other in allocation.newcomers(node):
+        shortage = allocation.shortage(slot, node)
+        for other in allocation.newcomers_that_cover(node, shortage):
             if asked >= OCCUPANTS:
                 return
-            if other not in self._batch or allocation.is_akin(slot, other):
-                continue
-            if all(allocation.amount(other, kind) >= amount for kind, amount in short):
+            if other in self._batch and not allocation.is_akin(slot, other):
                 asked += 1
                 yield other
 
