@@ -6,7 +6,7 @@ from typing import Final
 
 from foreshore_api import conditions
 from foreshore_api.v1alpha1 import inferenceplacement
-from foreshore_planner import latency, snapshot
+from foreshore_planner import latency, protection, snapshot
 from foreshore_planner.placement import (
     callers,
     candidates,
@@ -174,6 +174,9 @@ def _findings(
         progress=_progress(occupants),
         complaint=_complaint(case, occupants, is_waiting=waiting is not None),
         refusal=_refusal(occupants),
+        unprotected=case.seen.refusals.get(
+            protection.key(case.demand.namespace, case.demand.policy)
+        ),
     )
 
 
