@@ -17,6 +17,7 @@ takeover   operators that lead killed and paused: seconds to the next write, wha
 placement  the placement engine beside exact solvers and plain schedulers, at full size
 prediction predicted beside simulated p99 of placements that share nodes
 writes     a lost node's writes while ten thousand statuses are being written, and as many bare
+flapping   what a pass takes while a thousand nodes come and go
 verdicts   silence over a LAN, a WAN and LTE: false alarms, and how soon a death is seen
 evidence   what a thousand agents' reports cost the hub and the operator
 failover   on a real cluster: updates, nodes killed (left out with --skip-cluster)
@@ -56,6 +57,7 @@ REPORTED: Final[dict[str, tuple[bool, dict[str, Any]]]] = {
     "failover": (False, {}),
     "evidence": (False, {}),
     "verdicts": (False, {}),
+    "flapping": (False, {}),
 }
 """Parts that print their own report: whether it works in a folder, and its arguments."""
 PARTS: Final = (*MEASURED, *REPORTED)
