@@ -18,6 +18,7 @@ placement  the placement engine beside exact solvers and plain schedulers, at fu
 kube_scheduler  a real kube-scheduler on tight instances, beside the engine and plain schedulers
 prediction predicted beside simulated p99 of placements that share nodes
 writes     a lost node's writes while ten thousand statuses are being written, and as many bare
+flapping   what a pass takes while a thousand nodes come and go
 verdicts   silence over a LAN, a WAN and LTE: false alarms, and how soon a death is seen
 evidence   what a thousand agents' reports cost the hub and the operator
 reports    a report through the hub's door beside reading it; what is compiled when a right moves
@@ -60,6 +61,7 @@ REPORTED: Final[dict[str, tuple[bool, dict[str, Any]]]] = {
     "evidence": (False, {}),
     "reports": (False, {}),
     "verdicts": (False, {}),
+    "flapping": (False, {}),
 }
 """Parts that print their own report: whether it works in a folder, and its arguments."""
 PARTS: Final = (*MEASURED, *REPORTED)

@@ -12,7 +12,7 @@ from builders import planning as build
 from foreshore_api import meta, v1alpha1
 from foreshore_api.wire import report
 from foreshore_planner import plan as planning
-from foreshore_planner import snapshot
+from foreshore_planner import protection, snapshot
 
 T = TypeVar("T")
 
@@ -401,6 +401,14 @@ def pod_is_refused(seen: World, number: int, how: int) -> World:
     return dataclasses.replace(seen, refusals={(pod.namespace, pod.name): "no quota"})
 
 
+def protection_is_refused(seen: World, number: int, how: int) -> World:
+    policy = pick(seen.policies, number)
+    if policy is None or how % 2:
+        return dataclasses.replace(seen, refusals={})
+    key = protection.key(policy.namespace or "", policy.name)
+    return dataclasses.replace(seen, refusals={key: "no quota"})
+
+
 def part_changes(seen: World, number: int, how: int) -> World:
     node = pick(seen.nodes, number)
     if node is None or how % 4 == 0:
@@ -559,6 +567,7 @@ CHANGES: tuple[Change, ...] = (
     placement_goes,
     person_confirms,
     pod_is_refused,
+    protection_is_refused,
     part_changes,
     device_changes,
     device_comes,

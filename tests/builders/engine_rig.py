@@ -172,6 +172,7 @@ class Rig:
                     inference=0.001,
                     model=self.model,
                     provider=self.provider,
+                    queued=0.0002,
                 )
             case effects.SendCommand(command_id, _, policy, device):
                 self.sent.append((self.seconds, command.Command.decode(envelope.encode(effect))))

@@ -20,7 +20,7 @@ import numpy
 from numpy import typing
 
 from foreshore_api.wire import histogram
-from foreshore_planner import distributions, latency
+from foreshore_planner import contention, latency
 from foreshore_planner.placement import load
 
 Samples = typing.NDArray[numpy.float64]
@@ -28,6 +28,8 @@ Samples = typing.NDArray[numpy.float64]
 SLICE = 0.003
 KINDS = ("periodic", "poisson", "bursts")
 SERVICES = ("lognormal", "bimodal")
+LOADS = (0.15, 0.6)
+"""The least and the largest share of a node that its replicas take together."""
 BURST, WITHIN_BURST = 3.0, 0.02
 """Calls of a burst on average, seconds between them."""
 
@@ -100,12 +102,17 @@ def called(cores: int, streams: Sequence[Stream]) -> list[Samples]:
     return [numpy.array(of) for of in took]
 
 
-def placements(seed: int, count: int, samples: int) -> Iterator[Outcome]:
-    """Yield so many placements, each with so many calls at least; the same for the same seed."""
+def placements(
+    seed: int, count: int, samples: int, loads: tuple[float, float] = LOADS
+) -> Iterator[Outcome]:
+    """Yield so many placements, each with so many calls at least; the same for the same seed.
+
+    Nodes are at work for a share between `loads`.
+    """
     random = numpy.random.default_rng(seed)
     while count > 0:
         cores = int(random.integers(1, 5))
-        streams, seconds = _streams(random, cores, samples)
+        streams, seconds = _streams(random, cores, samples, loads)
         able = [n for n, stream in enumerate(streams) if stream.arrivals.size >= samples]
         if not able:
             continue
@@ -116,11 +123,11 @@ def placements(seed: int, count: int, samples: int) -> Iterator[Outcome]:
 
 
 def _streams(
-    random: numpy.random.Generator, cores: int, samples: int
+    random: numpy.random.Generator, cores: int, samples: int, loads: tuple[float, float]
 ) -> tuple[list[Stream], float]:
-    """Return what runs on one node, at 15 to 60 % of it, and for how many seconds."""
+    """Return what runs on one node, and for how many seconds."""
     while True:
-        total = random.uniform(0.15, 0.6) * cores
+        total = random.uniform(*loads) * cores
         shares = random.dirichlet(numpy.full(int(random.integers(2, 3 + 3 * cores)), 3.0)) * total
         if shares.max() <= 0.55:
             break
@@ -167,7 +174,7 @@ def _outcome(
 ) -> Outcome:
     own, others = streams[number], [other for n, other in enumerate(streams) if n != number]
     alone = called(cores, [own])[0]
-    busy = [float(of.sum()) / seconds for of in called(cores, others)]
+    waited = float((alone - own.services).sum())
     rest = {
         histogram.Stage.DECIDE: random.lognormal(math.log(0.0005), 0.4, together.size),
         histogram.Stage.NETWORK: random.lognormal(math.log(0.003), 0.5, together.size),
@@ -180,16 +187,37 @@ def _outcome(
         utilisation=loads / cores,
         kind=own.kind,
         samples=int(together.size),
-        before=_predicted(rest, alone, load.stretch(busy, float(cores)), is_pooled=True),
-        in_place=_predicted(rest, together, distributions.ALONE, is_pooled=False),
+        before=_predicted(
+            rest,
+            reported(alone, waited),
+            met(cores, called(cores, others), float(alone.sum()) / seconds, seconds),
+            is_pooled=True,
+        ),
+        in_place=_predicted(rest, reported(together), contention.NONE, is_pooled=False),
         simulated=float(numpy.quantile(whole, latency.TARGET)),
     )
 
 
+def met(cores: int, others: Sequence[Samples], own: float, seconds: float) -> contention.Contention:
+    """Return what a replica with so many calls in the system meets beside calls of others."""
+    names = [("hq", f"other-{number}", "hq") for number in range(len(others))]
+    busy = {
+        name: float(of.sum()) / seconds for name, of in zip(names, others, strict=True) if of.size
+    }
+    lasting = {name: float(of.mean()) for name, of in zip(names, others, strict=True) if of.size}
+    beside = load.NodeLoad(float(cores), busy, math.fsum(busy.values()), lasting)
+    return beside.contention(("hq", "own", "hq"), own)
+
+
+def reported(took: Samples, waited: float | None = None) -> histogram.Histogram:
+    """Return calls as an agent reports them, with what its replicas say that they waited."""
+    return histogram.Histogram.of(took.tolist()).model_copy(update={"waited_seconds": waited})
+
+
 def _predicted(
     rest: dict[histogram.Stage, Samples],
-    inference: Samples,
-    stretch: distributions.Stretch,
+    measured: histogram.Histogram,
+    beside: contention.Contention,
     *,
     is_pooled: bool,
 ) -> float:
@@ -200,10 +228,9 @@ def _predicted(
         )
         for stage, taken in rest.items()
     }
-    measured = histogram.Histogram.of(inference.tolist())
     if not is_pooled:
         stages[(histogram.Stage.INFERENCE, "node")] = measured
     pooled = {histogram.Stage.INFERENCE: measured} if is_pooled else {}
     evidence = latency.Evidence(stages, {})
-    expected = latency.predict(evidence, "node", 0.01, 0.0, pooled=pooled, stretch=stretch).expected
+    expected = latency.predict(evidence, "node", 0.01, 0.0, pooled=pooled, beside=beside).expected
     return expected or 0.0

@@ -292,7 +292,15 @@ def test_the_policies_of_epochs_judge_every_write_that_the_operator_may_make() -
         assert judged == written
 
 
+def test_the_policy_of_who_writes_epochs_judges_everybody_but_the_operators_account() -> None:
+    (policy,) = [one for one in policies() if one["metadata"]["name"] == "foreshore-leader-epoch"]
+    (condition,) = policy["spec"]["matchConditions"]
+    account = "system:serviceaccount:shore:foreshore-operator"
+    assert condition["expression"] == f"request.userInfo.username != '{account}'"
+    assert not policy["metadata"]["name"].startswith(epochs.POLICIES), "no term is over by it"
+
+
 def test_who_wants_no_policy_of_epochs_says_so() -> None:
     names = [one["metadata"]["name"] for one in policies("epochPolicy=Disabled")]
-    assert not [name for name in names if name.startswith(epochs.POLICIES)]
+    assert not [name for name in names if "epoch" in name]
     assert not charts.is_accepted("foreshore", ("epochPolicy=Sometimes",))

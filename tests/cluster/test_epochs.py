@@ -293,6 +293,33 @@ async def test_an_object_that_bears_a_later_epoch_is_not_written(
     assert await fenced.put_status("hq", NOW) is apply.WriteResult.WRITTEN
 
 
+async def test_nobody_but_the_operator_writes_the_epoch_of_a_placement(fenced: Fenced) -> None:
+    """The trap: whoever may confirm a move could keep the leader's writes out by a number."""
+    theirs = placement(fenced.namespace)
+    epoch = {meta.ANNOTATION_EPOCH: str(NOW + 500)}
+    forged = {**theirs, "metadata": {**theirs["metadata"], "annotations": epoch}}
+    with pytest.raises(api.RejectedError, match="the operator's alone"):
+        await fenced.person.apply(PLACEMENTS, forged, manager="person")
+    assert await put_placement(fenced, NOW) is apply.WriteResult.WRITTEN
+    path = PLACEMENTS.path(fenced.namespace, theirs["metadata"]["name"])
+    for number in (str(NOW + 500), str(NOW - 500), None):
+        with pytest.raises(api.RejectedError, match="the operator's alone"):
+            await annotate(fenced, path, {meta.ANNOTATION_EPOCH: number})
+
+    await annotate(fenced, path, {"example.com/note": "theirs"})
+    assert await put_placement(fenced, NOW + 1) is apply.WriteResult.WRITTEN
+
+
+async def annotate(fenced: Fenced, path: str, annotations: dict[str, str | None]) -> None:
+    """Change annotations of an object as a person; None takes one away."""
+    await fenced.person.write(
+        "PATCH",
+        path,
+        {"metadata": {"annotations": annotations}},
+        content_type="application/merge-patch+json",
+    )
+
+
 async def seen(fenced: Fenced, epoch: int) -> None:
     """Wait until the policies let an epoch pass."""
     deadline = time.monotonic() + patience.SECONDS

@@ -288,18 +288,19 @@ def test_answers_of_replicas(body: bytes) -> None:
 
 @pytest.mark.parametrize("text", [*HOSTILE, "1e300", "1e15"])
 def test_headers_of_replicas(text: str) -> None:
-    seconds = answer.server_seconds(f"queue;dur={text}, infer;dur={text}")
+    timing = answer.server_timing(f"queue;dur={text}, infer;dur={text}")
     counted = meters.Meters()
     for _ in range(3):
-        counted.observe(effects.Observe(DEVICE, "Inference", seconds or 0.0, "edge-1"), 10.0)
+        spent = (timing.seconds, "edge-1", timing.queued) if timing else (0.0, "edge-1", None)
+        counted.observe(effects.Observe(DEVICE, "Inference", *spent), 10.0)
     [stage] = counted.stages(10.0)
     assert stage.histogram.count == 3
     assert report.StageReport.decode(stage.encode()) == stage
 
 
 def test_a_server_that_says_it_took_longer_than_its_call_is_not_believed() -> None:
-    assert answer.server_seconds("queue;dur=100, infer;dur=200", 0.25) is None
-    assert answer.server_seconds("queue;dur=100, infer;dur=100", 0.25) == 0.2
+    assert answer.server_timing("queue;dur=100, infer;dur=200", 0.25) is None
+    assert answer.server_timing("queue;dur=100, infer;dur=100", 0.25) == (0.2, 0.1)
 
 
 STOCK = tuple(

@@ -46,3 +46,14 @@ def test_counts_forget_too() -> None:
     assert counts.window(31.0) == 2
     assert counts.window(75.0) == 1
     assert counts.window(1000.0) == 0
+
+
+def test_a_window_adds_what_was_waited_and_leaves_out_what_nobody_measured() -> None:
+    series = windows.Series()
+    series.observe(0.004, at=0.0)
+    assert series.window(0.0).waited_seconds is None
+    series.observe(0.004, at=0.0, queued=0.001)
+    series.observe(0.004, at=30.0, queued=9.0)
+    series.observe(0.004, at=30.0, queued=-1.0)
+    assert series.window(30.0).waited_seconds == pytest.approx(0.005)
+    assert series.window(320.0).waited_seconds == pytest.approx(0.004)

@@ -13,11 +13,14 @@ from foreshore_api import meta
 from foreshore_kube import api, apply, kinds
 from foreshore_operator import act, defects, events, manifests, metrics, pods, status_queue, store
 from foreshore_planner import plan as planning
-from foreshore_planner import snapshot
+from foreshore_planner import protection, snapshot
 from foreshore_planner.placement import case
 from foreshore_planner.world import delta, fold
 
 QUOTA = 'pods "ventilate-r0" is forbidden: exceeded quota: small'
+
+
+BUDGET = protection.key("hq", "ventilate")
 
 
 class FakeKube:
@@ -28,6 +31,7 @@ class FakeKube:
         self.made: list[str] = []
         self.documents: list[api.Json] = []
         self.statuses: list[str] = []
+        self.tried: list[str] = []
         self.on_write: Callable[[], None] = lambda: None
 
     async def apply(self, kind: kinds.ResourceKind, document: api.Json, **options: Any) -> api.Json:
@@ -43,6 +47,7 @@ class FakeKube:
         raise api.NotFoundError(404, "gone")
 
     async def create(self, kind: kinds.ResourceKind, document: api.Json, **_: Any) -> api.Json:
+        self.tried.append(kind.kind)
         if kind.kind in self.failures:
             raise self.failures[kind.kind]
         self.made.append(kind.kind)
@@ -209,14 +214,51 @@ async def test_evictions_of_a_policys_pods_are_made_to_wait_once(rig: Rig) -> No
     assert rig.kube.made.count("PodDisruptionBudget") == 1
 
 
-async def test_a_pod_runs_where_nothing_makes_evictions_wait(rig: Rig) -> None:
+async def test_a_pod_runs_where_nothing_makes_evictions_wait_and_that_is_said(rig: Rig) -> None:
+    rig.kube.failures["PodDisruptionBudget"] = api.RejectedError(403, "forbidden")
+    again = await rig.carry_out()
+    assert rig.kube.made == ["Pod", "ConfigMap"]
+    assert "forbidden" in rig.act.refusals[BUDGET]
+    assert again == 0.0, "the next pass says it, at once"
+    del rig.kube.failures["PodDisruptionBudget"]
+    assert await rig.carry_out() == 0.0
+    assert "PodDisruptionBudget" in rig.kube.made, "it is tried again"
+    assert rig.act.refusals == {}
+
+
+async def test_a_disruption_budget_of_a_policy_that_is_gone_is_forgotten(rig: Rig) -> None:
     rig.kube.failures["PodDisruptionBudget"] = api.RejectedError(403, "forbidden")
     await rig.carry_out()
-    assert rig.kube.made == ["Pod", "ConfigMap"]
+    await rig.carry_out(build.world(policies=()))
     assert rig.act.refusals == {}
-    del rig.kube.failures["PodDisruptionBudget"]
+
+
+def running(rig: Rig) -> pods.PodRecord:
+    (placement,) = planning.plan(rig.seen).placements
+    (intent,) = placement.pods
+    return ready(intent)
+
+
+async def test_a_new_leader_protects_pods_that_another_release_made(rig: Rig) -> None:
+    """Bug: until a policy's next pod was made, a drain took the pods it had."""
+    rig.store.seen = running(rig)
     await rig.carry_out()
-    assert "PodDisruptionBudget" in rig.kube.made, "with the next pod it is tried again"
+    assert rig.kube.made == ["PodDisruptionBudget"]
+    await rig.carry_out()
+    assert rig.kube.made == ["PodDisruptionBudget"], "once"
+    rig.act.stand_down()
+    await rig.carry_out()
+    assert rig.kube.made == ["PodDisruptionBudget"] * 2, "who leads next looks again"
+
+
+async def test_of_many_pods_of_a_policy_one_a_pass_tries_to_protect_them(rig: Rig) -> None:
+    rig.kube.failures["PodDisruptionBudget"] = api.RejectedError(403, "forbidden")
+    rig.store.seen = running(rig)
+    two = build.world(policies=(build.policy(placement={"replicas": 2, "standby": 1}),))
+    await rig.carry_out(build.settle(two))
+    assert rig.kube.tried.count("PodDisruptionBudget") == 1
+    await rig.carry_out(build.settle(two))
+    assert rig.kube.tried.count("PodDisruptionBudget") == 2
 
 
 async def test_a_pod_that_is_let_in_is_forgotten(rig: Rig, pod: tuple[str, str]) -> None:

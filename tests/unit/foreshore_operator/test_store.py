@@ -8,7 +8,7 @@ import pytest
 
 from foreshore_api import meta, v1alpha1
 from foreshore_kube import api, informer
-from foreshore_operator import dirty, manifests, store
+from foreshore_operator import dirty, flaps, manifests, store
 from foreshore_planner import snapshot
 
 EDGE = informer.ObjectKey("", "edge-1")
@@ -158,6 +158,26 @@ def test_where_nobody_wants_quarantine_no_flap_is_seen(clock: Clock) -> None:
     (node,) = mirrors.observed_nodes(v1alpha1.Tier.CLOUD)
     assert node.silent_age is not None
     assert node.flaps == ()
+
+
+def test_nodes_that_are_forgotten_early_are_counted_and_logged_once_a_minute(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(flaps, "GONE_KEPT", 10)
+    counts: list[int] = []
+    kube = cast(api.KubeApi, None)
+    mirrors = store.ClusterMirrors(kube, dirty.Dirty(), clock, on_forgotten=counts.append)
+    seen = cast(Any, mirrors)._hosts._flaps
+    for number in range(40):
+        seen.heard(f"n{number}", "hq")
+        seen.gone(f"n{number}")
+        clock.now += 1.0
+        mirrors.settle_flaps()
+    clock.now += 60.0
+    mirrors.settle_flaps()
+    assert counts == [1, 29]
+    assert "forgotten before their hour was over" in caplog.text
+    assert len(caplog.records) == 2
 
 
 def test_a_broken_stream_of_leases_brings_no_dead_node_back(

@@ -13,6 +13,7 @@ from builders import planning as build
 from foreshore_api.wire import histogram, report
 from foreshore_planner import plan as planning
 from foreshore_planner import snapshot
+from foreshore_planner.placement import slots
 
 TWO = build.policy(placement={"replicas": 1, "standby": 1})
 SLOW: dict[str, Any] = {"late": 9, "reason": "Late"}
@@ -147,7 +148,71 @@ def test_a_slow_replica_goes_nowhere_that_is_predicted_too_slow_as_well() -> Non
     made = planning.plan(stuck)
     assert build.where(made) == {"r0": "edge-1"}
     degraded = build.message(made, "InferencePlacement", "ventilate.hq", "Degraded")
-    assert "it stays: no other node" in degraded
+    assert "it stays: no other node with room is predicted to answer in time" in degraded
+
+
+LATE = {**SLOW}
+FAILED = {"failed": 9, "reason": "Refused"}
+
+
+def in_trouble(seen: snapshot.Snapshot, calls: dict[str, Any]) -> snapshot.Snapshot:
+    """Its caller says so of the replica, wherever it is."""
+    (placement,) = seen.placements
+    (replica,) = placement.status.replicas
+    line = build.endpoint("r0", replica.node, bad_for_seconds=20.0, **calls)
+    return told(seen, ("edge-1", line))
+
+
+def gone_round(calls: dict[str, Any]) -> snapshot.Snapshot:
+    """A site of three nodes; the replica was in trouble on two of them, and is on the third."""
+    seen = build.settle(build.world(nodes=tuple(build.edge(name) for name in build.EDGES)))
+    for node in ("edge-2", "edge-3"):
+        seen = build.later(in_trouble(seen, calls), 60.0)
+        made = planning.plan(seen)
+        assert build.where(made) == {"r0": node}
+        seen = build.settle(build.applied(seen, made))
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("calls", "seconds"),
+    [
+        pytest.param(LATE, slots.LATE_FOR, id="late"),
+        pytest.param(FAILED, slots.AVOIDED_FOR, id="failed"),
+    ],
+)
+def test_a_slot_that_went_round_the_site_tries_the_first_node_again_when_its_time_is_up(
+    calls: dict[str, Any], seconds: float
+) -> None:
+    seen = gone_round(calls)
+    soon = in_trouble(build.later(seen, seconds - 120.0), calls)
+    assert build.where(planning.plan(soon)) == {"r0": "edge-3"}
+    due = in_trouble(build.later(seen, seconds - 30.0), calls)
+    assert build.where(planning.plan(due)) == {"r0": "edge-1"}
+
+
+@pytest.mark.parametrize(
+    ("calls", "words"),
+    [
+        pytest.param(
+            LATE,
+            "agents' calls are late (Late); it stays: no other node with room is"
+            " predicted to answer in time, or it left them",
+            id="late",
+        ),
+        pytest.param(
+            FAILED,
+            "agents' calls fail (Refused); it stays: no other node has room for"
+            " it, or it left them",
+            id="failed",
+        ),
+    ],
+)
+def test_a_replica_that_stays_in_trouble_says_why_in_words_that_fit(
+    calls: dict[str, Any], words: str
+) -> None:
+    made = planning.plan(in_trouble(gone_round(calls), calls))
+    assert words in build.message(made, "InferencePlacement", "ventilate.hq", "Degraded")
 
 
 def test_one_late_echo_rules_out_no_node_that_mostly_answers_in_time() -> None:

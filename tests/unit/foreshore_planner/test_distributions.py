@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foreshore_api.wire import histogram
-from foreshore_planner import distributions, latency
+from foreshore_planner import contention, distributions, latency
 
 LIMIT = 0.2
 
@@ -60,7 +60,7 @@ def test_a_sum_lies_between_those_of_the_lower_and_of_the_upper_bounds(
 def test_the_quantile_of_what_nobody_stretches_is_that_of_its_histogram(
     counted: histogram.Histogram, q: float
 ) -> None:
-    alone = distributions.quantile(histogram.durations(counted), distributions.ALONE, q)
+    (alone,) = distributions.quantiles(histogram.durations(counted), contention.NONE, (q,))
     assert alone == histogram.quantile(counted, q)
 
 
@@ -72,8 +72,9 @@ def test_what_lasted_longer_than_is_counted_has_no_quantile() -> None:
 
 
 def test_a_call_that_is_sometimes_stretched_has_the_tail_of_the_stretched_ones() -> None:
-    sometimes = ((1.0, 0.9), (2.0, 0.1))
-    assert distributions.quantile({0.01: 1}, sometimes, 0.5) == pytest.approx(0.01)
-    assert distributions.quantile({0.01: 7, 0.001: 3}, sometimes, 0.99) == pytest.approx(0.02)
+    sometimes = contention.Contention(((1.0, 0.9), (2.0, 0.1)))
+    assert distributions.quantiles({0.01: 1}, sometimes, (0.5,)) == pytest.approx((0.01,))
+    both = distributions.quantiles({0.01: 7, 0.001: 3}, sometimes, (0.5, 0.99))
+    assert both == pytest.approx((0.01, 0.02))
     whole = distributions.convolved([distributions.constant(0.01, sometimes)] * 2, 0.1, 0.97)
     assert whole == pytest.approx(0.03, rel=0.02), "both at once is rarer than that"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from builders import planning as build
 from foreshore_api.wire import histogram, report
-from foreshore_planner import binding, distributions, health, latency, snapshot
+from foreshore_planner import binding, contention, health, latency, snapshot
 from foreshore_planner import plan as planning
 from foreshore_planner.placement import load, supply
 
@@ -141,5 +141,5 @@ def test_an_agent_that_just_started_is_not_as_busy_as_five_minutes_of_it() -> No
 
 
 def test_nobody_at_work_stretches_nothing() -> None:
-    assert load.stretch([], 1.0) == distributions.ALONE
-    assert load.stretch([0.5], 2.0) == distributions.ALONE
+    assert load.stretch([], 1.0) == contention.ALONE
+    assert load.stretch([0.5], 2.0) == contention.ALONE

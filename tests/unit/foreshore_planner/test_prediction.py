@@ -7,7 +7,7 @@ import numpy
 import pytest
 
 from builders import servers
-from foreshore_planner import distributions
+from foreshore_planner import contention
 from foreshore_planner.placement import load
 
 CALLS = 1500
@@ -42,10 +42,24 @@ def test_twenty_placements_take_about_what_is_predicted() -> None:
 
 
 def test_a_model_that_counts_nobody_else_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load, "stretch", lambda *_: distributions.ALONE)
+    monkeypatch.setattr(load, "stretch", lambda *_: contention.ALONE)
     outcomes = list(servers.placements(7, 20, CALLS))
     crowded = [it for it in outcomes if it.utilisation > 0.4 and it.cores < 3]
     assert crowded
     assert all(it.before < it.simulated for it in crowded)
     before, _ = off(crowded)
     assert before[len(before) // 2] > 0.15
+
+
+def test_a_model_without_queues_of_their_own_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes = list(servers.placements(11, 20, CALLS))
+    monkeypatch.setattr(contention, "waits", lambda *_: contention.NO_WAIT)
+    without = list(servers.placements(11, 20, CALLS))
+    crowded = [
+        (it.before, other.before, it.simulated)
+        for it, other in zip(outcomes, without, strict=True)
+        if it.kind == "bursts" and it.utilisation > 0.4 and it.cores < 3
+    ]
+    assert crowded
+    assert all(blind < 0.8 * simulated for _, blind, simulated in crowded)
+    assert all(blind < before - 0.05 * simulated for before, blind, simulated in crowded)

@@ -9,7 +9,7 @@ import pytest
 
 from builders import planning as build
 from foreshore_planner import plan as planning
-from foreshore_planner import snapshot
+from foreshore_planner import protection, snapshot
 
 WHY = '403 Forbidden: pods "x" is forbidden: exceeded quota: small, requested: cpu=100m'
 
@@ -79,6 +79,24 @@ def test_a_refusal_of_a_pod_that_serves_meanwhile_is_no_trouble() -> None:
     (pod,) = settled.replicas
     seen = dataclasses.replace(settled, refusals={(pod.namespace, pod.name): WHY})
     assert condition(seen, "Ready") == ("True", "Delivered")
+
+
+def test_a_disruption_budget_that_is_refused_is_said_with_what_helps_and_stops_nothing() -> None:
+    settled = build.settle(build.world())
+    seen = dataclasses.replace(settled, refusals={protection.key("hq", "ventilate"): WHY})
+    assert condition(seen, "Ready") == ("True", "Delivered")
+    assert condition(seen, "Degraded") == ("True", "EvictionsUnprotected")
+    assert "exceeded quota: small" in message(seen, "Degraded")
+    assert "cordon it" in message(seen, "Degraded")
+    other = dataclasses.replace(settled, refusals={protection.key("hq", "other"): WHY})
+    assert condition(other, "Degraded") is None
+
+
+def test_a_pod_in_trouble_is_said_before_what_would_protect_it() -> None:
+    seen = refusing(switching())
+    budget = {protection.key("hq", "ventilate"): WHY}
+    seen = dataclasses.replace(seen, refusals={**seen.refusals, **budget})
+    assert condition(seen, "Degraded") == ("True", "PodRefused")
 
 
 @pytest.mark.parametrize("why", ["x" * 5000, "a\x1b[2Jb\nc"])

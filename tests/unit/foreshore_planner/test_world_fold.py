@@ -260,6 +260,10 @@ DEPENDENCIES: dict[str, tuple[str, list[Step]]] = {
         [*SETTLED, (changing.hub_away, 0, 0), *all_of(changing.part_changes)],
     ),
     "a pod that is refused": ("_of_names", all_of(changing.pod_is_refused)),
+    "what protects pods that is refused": (
+        "_of_names",
+        [*SETTLED, *all_of(changing.protection_is_refused)],
+    ),
     "an InferencePlacement": ("_of_placement", [*SETTLED, *all_of(changing.placement_goes)]),
     "room that a pod leaves": (
         "_delayed_by",

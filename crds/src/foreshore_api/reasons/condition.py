@@ -335,6 +335,15 @@ class ConditionReason(ReasonEnum):
         "webhook. It is tried again every half minute; what served before serves on.",
         "mend what the message names: a quota, Pod Security, a class, a webhook",
     )
+    EVICTIONS_UNPROTECTED = (
+        "EvictionsUnprotected",
+        "The API server does not let in the PodDisruptionBudget that makes an eviction of a "
+        "policy's replicas wait for their successors; the message is its own. The replicas serve "
+        "all the same; a drain may take them before others answer. It is tried again every half "
+        "minute.",
+        "mend what the message names (the operator's right to create poddisruptionbudgets, a "
+        "quota, a webhook); until then let a drained node's replicas move first: cordon it, wait",
+    )
     DIGEST_MISMATCH = (
         "DigestMismatch",
         "The bytes at the version's source are not those whose digest it declares; what "

@@ -7,6 +7,7 @@ within one bucket, and merging is addition, so that agents, the hub and the oper
 order. Sparse on the wire: most buckets are empty.
 """
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -48,12 +49,16 @@ def bucket(seconds: float) -> int:
 
 
 class Histogram(document.WireDocument):
-    """Counts by bucket index; `total_seconds` is the sum of what was observed."""
+    """Counts by bucket index; `total_seconds` is the sum of what was observed.
+
+    `waited_seconds` is what of that sum was spent in a queue; absent where nobody measured it.
+    """
 
     buckets: dict[Annotated[int, Field(ge=0, le=OVERFLOW)], document.Count] = Field(
         default_factory=dict, max_length=OVERFLOW + 1
     )
     total_seconds: document.Seconds = 0.0
+    waited_seconds: document.Seconds | None = None
 
     @property
     def count(self) -> int:
@@ -78,11 +83,16 @@ def merge(histograms: Iterable[Histogram]) -> Histogram:
     """
     counts: dict[int, int] = {}
     total = 0.0
+    waited: float | None = None
     for histogram in histograms:
         for index, count in histogram.buckets.items():
             counts[index] = min(document.LARGEST, counts.get(index, 0) + count)
         total = min(float(document.LARGEST), total + histogram.total_seconds)
-    return Histogram(buckets=dict(sorted(counts.items())), total_seconds=total)
+        if histogram.waited_seconds is not None:
+            waited = min(float(document.LARGEST), (waited or 0.0) + histogram.waited_seconds)
+    return Histogram(
+        buckets=dict(sorted(counts.items())), total_seconds=total, waited_seconds=waited
+    )
 
 
 def quantile(histogram: Histogram, q: float) -> float | None:
@@ -105,6 +115,14 @@ def quantile(histogram: Histogram, q: float) -> float | None:
 def durations(histogram: Histogram) -> dict[float, int]:
     """Return how often each duration was observed, as the upper bound of its bucket in seconds."""
     return {_bound(index): count for index, count in histogram.buckets.items()}
+
+
+def middle(index: int) -> float:
+    """Return the middle of a bucket in seconds, where the logarithm is; infinity beyond the last.
+
+    Of the first, which begins at zero, its upper bound.
+    """
+    return math.sqrt(_bound(max(0, index - 1)) * _bound(index))
 
 
 def _bound(index: int) -> float:

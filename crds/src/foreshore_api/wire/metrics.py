@@ -111,6 +111,12 @@ OPERATOR_CUT_SHORT: Final = Metric(
     (),
     "Plans of a placement with a slot that has no node because a bound ended the search for room.",
 )
+OPERATOR_FORGOTTEN: Final = Metric(
+    "foreshore_operator_nodes_forgotten_total",
+    "counter",
+    (),
+    "Nodes that are gone whose silences were forgotten early, because too many went in an hour.",
+)
 OPERATOR_HISTORY: Final = Metric(
     "foreshore_operator_history_answers_total",
     "counter",

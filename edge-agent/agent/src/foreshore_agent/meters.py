@@ -94,7 +94,7 @@ class Meters:
         series = self._stages.get(key)
         if series is None:
             series = self._stages[key] = windows.Series()
-        series.observe(effect.seconds, at)
+        series.observe(effect.seconds, at, effect.queued)
 
     def observe_probe(self, peer: str, seconds: float, at: float) -> None:
         """Note one echo of a peer agent."""

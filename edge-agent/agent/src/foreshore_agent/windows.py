@@ -7,12 +7,21 @@ forgetting costs nothing until somebody looks.
 
 import math
 from collections import deque
+from dataclasses import dataclass
 from typing import Final
 
 from foreshore_api.wire import document, histogram, report
 
 _SLOTS: Final = 20
 _SLOT_SECONDS: Final = report.WINDOW_SECONDS / _SLOTS
+
+
+@dataclass(slots=True)
+class _Sums:
+    """What the durations of one slot come to, and what of it was waited where that was measured."""
+
+    seconds: float = 0.0
+    waited: float | None = None
 
 
 class Series:
@@ -22,10 +31,13 @@ class Series:
         self.counts: Final = [0] * (histogram.OVERFLOW + 1)
         self.total_seconds = 0.0
         self.newest: float | None = None
-        self._slots: deque[tuple[int, dict[int, int], list[float]]] = deque(maxlen=_SLOTS + 1)
+        self._slots: deque[tuple[int, dict[int, int], _Sums]] = deque(maxlen=_SLOTS + 1)
 
-    def observe(self, seconds: float, at: float) -> None:
-        """Count one duration; a sum ends at the largest that can be reported, as in `merge`."""
+    def observe(self, seconds: float, at: float, queued: float | None = None) -> None:
+        """Count one duration, of which so much was a wait, where that was measured.
+
+        A sum ends at the largest that can be reported, as in `merge`.
+        """
         index = histogram.bucket(seconds)
         seconds = min(max(0.0, seconds), float(document.LARGEST))
         self.counts[index] += 1
@@ -33,10 +45,13 @@ class Series:
         self.newest = at
         slot = math.floor(at / _SLOT_SECONDS)
         if not self._slots or self._slots[-1][0] != slot:
-            self._slots.append((slot, {}, [0.0]))
-        _, counts, total = self._slots[-1]
+            self._slots.append((slot, {}, _Sums()))
+        _, counts, sums = self._slots[-1]
         counts[index] = counts.get(index, 0) + 1
-        total[0] = min(float(document.LARGEST), total[0] + seconds)
+        sums.seconds = min(float(document.LARGEST), sums.seconds + seconds)
+        if queued is not None:
+            waited = (sums.waited or 0.0) + min(max(0.0, queued), seconds)
+            sums.waited = min(float(document.LARGEST), waited)
 
     def window(self, at: float) -> histogram.Histogram:
         """Return what the last five minutes held (to the slot)."""
@@ -44,8 +59,10 @@ class Series:
         while self._slots and self._slots[0][0] < oldest:
             self._slots.popleft()
         return histogram.merge(
-            histogram.Histogram(buckets=counts, total_seconds=total[0])
-            for _, counts, total in self._slots
+            histogram.Histogram(
+                buckets=counts, total_seconds=sums.seconds, waited_seconds=sums.waited
+            )
+            for _, counts, sums in self._slots
         )
 
 

@@ -30,7 +30,7 @@ from foreshore_operator import (
     statuses,
     store,
 )
-from foreshore_planner import snapshot, status, succession
+from foreshore_planner import protection, snapshot, status, succession
 from foreshore_planner.placement import case
 from foreshore_planner.world import delta
 
@@ -73,7 +73,7 @@ class Act:
     defects: defects.Defects
     refusals: dict[tuple[str, str], str] = dataclasses.field(default_factory=dict)
     """By (namespace, name) of a pod that is wanted: why the API server does not let it in, or what
-    it reads. The next pass says it."""
+    it reads; by that of a policy's disruption budget, why not that. The next pass says it."""
     _plans: dict[Key, case.PlacementPlan] = dataclasses.field(default_factory=dict)
     """Every placement as it should be."""
     _open: dict[Key, None] = dataclasses.field(default_factory=dict)
@@ -82,6 +82,8 @@ class Act:
     """Of these, what this pass did not see."""
     _protected: set[str] = dataclasses.field(default_factory=set)
     """Policies, by uid, whose pods no eviction takes before their successors serve."""
+    _unprotected: set[str] = dataclasses.field(default_factory=set)
+    """Policies for which this pass has tried that, and did not get through."""
     _granted: set[status_queue.ObjectName] = dataclasses.field(default_factory=set)
     """Devices that this pass granted."""
 
@@ -100,6 +102,7 @@ class Act:
         self._take(made.placements)
         self._granted.clear()
         self._missing.clear()
+        self._unprotected.clear()
         with self.queue.stand_back(granting(made)):
             await self._all(self._urgent(made, granted))
         for key in self._open.keys() - self._missing:
@@ -137,6 +140,7 @@ class Act:
         if self.refusals:
             every = (pod for plan in self._plans.values() for pod in plan.pods)
             wanted = {(pod.namespace, pod.name) for pod in every}
+            wanted |= {protection.key(plan.namespace, plan.policy) for plan in self._plans.values()}
             for pod in self.refusals.keys() - wanted:
                 del self.refusals[pod]
 
@@ -295,7 +299,7 @@ class Act:
                 manifests.pod(intent, owner, policy, version, image=self.serving_image),
                 manager=statuses.PLACEMENT,
             )
-            self._note_refusal(intent, creation)
+            self._note_refusal((intent.namespace, intent.name), creation)
             if creation.made is None:
                 return False
             self.figures.moves.labels("replica", reasons.PLACED).inc()
@@ -305,25 +309,28 @@ class Act:
             uid = pod.uid
         else:
             self.refusals.pop((intent.namespace, intent.name), None)
+            await self._protect(policy)
             return True
         creation = await self.writer.create(
             kinds.CONFIG_MAPS,
             manifests.config_map(intent, uid, model, version),
             manager=statuses.PLACEMENT,
         )
-        self._note_refusal(intent, creation)
+        self._note_refusal((intent.namespace, intent.name), creation)
         await self._protect(policy)
         return False
 
     async def _protect(self, policy: v1alpha1.DecisionPolicy) -> None:
         """See to it that an eviction of a policy's pods waits until their successors serve.
 
-        Looked after when a pod is made, not in every pass. Where it cannot be written the pod runs
-        all the same: the writer logs and counts what the API server said.
+        Looked after once by who leads, also for pods that another release made. Where it cannot be
+        written the pods run all the same, and their placements say what the API server said; each
+        whole pass tries again, once a policy.
         """
         uid = policy.metadata.uid or ""
-        if uid in self._protected:
+        if uid in self._protected or uid in self._unprotected:
             return
+        self._unprotected.add(uid)
         creation = await self.writer.create(
             kinds.DISRUPTION_BUDGETS,
             manifests.disruption_budget(policy),
@@ -331,13 +338,14 @@ class Act:
         )
         if creation.outcome in (apply.WriteResult.WRITTEN, apply.WriteResult.MOVED_ON):
             self._protected.add(uid)
+        self._note_refusal(protection.key(policy.namespace or "", policy.name), creation)
 
-    def _note_refusal(self, intent: case.PodIntent, creation: apply.Creation) -> None:
-        """Remember why a pod, or what it reads, is not let in, until it is.
+    def _note_refusal(self, key: Key, creation: apply.Creation) -> None:
+        """Remember why a pod, what it reads, or what protects it, is not let in, until it is.
 
         A webhook that must be asked and does not answer is an internal error of the API server.
         """
-        key, error = (intent.namespace, intent.name), creation.error
+        error = creation.error
         if creation.outcome in (apply.WriteResult.WRITTEN, apply.WriteResult.MOVED_ON):
             self.refusals.pop(key, None)
         elif error is not None and (isinstance(error, api.RejectedError) or error.status == 500):

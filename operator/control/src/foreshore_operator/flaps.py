@@ -88,6 +88,7 @@ class NodeFlaps:
         self._sites: dict[str, SiteSilence] = {}
         """Sites with a silent node."""
         self._gone: dict[str, float] = {}
+        self._forgotten = 0
         self._pruned_at = clock()
 
     def ages(self, name: str) -> tuple[float, ...]:
@@ -133,6 +134,12 @@ class NodeFlaps:
         self._leave(name)
         while len(self._gone) > GONE_KEPT:
             self._forget(next(iter(self._gone)))
+            self._forgotten += 1
+
+    def take_forgotten(self) -> int:
+        """Return how many nodes that are gone were forgotten early since somebody asked last."""
+        count, self._forgotten = self._forgotten, 0
+        return count
 
     def settle(self) -> frozenset[str]:
         """Withdraw and count what time has decided; the nodes of which other moments count now."""

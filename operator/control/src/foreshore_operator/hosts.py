@@ -8,6 +8,8 @@ node's room is added up when a pod on it changes, not when a pass asks.
 from __future__ import annotations
 
 import datetime
+import logging
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
@@ -16,11 +18,20 @@ from foreshore_kube import api, informer, kinds
 from foreshore_operator import flaps, host_view, nodes, ordered, pods
 from foreshore_planner import health, snapshot
 
+log = logging.getLogger(__name__)
+
 NODE_LEASES = "kube-node-lease"
 LEASES_FRESH = 11.0
 """Seconds in which any node at all renews its Lease: each does every ten."""
 LEASES_QUIET = 20.0
 """Seconds without a renewal of any node after which the stream is taken for dead."""
+
+
+OnForgotten = Callable[[int], object]
+"""Takes how many nodes that are gone were forgotten early."""
+
+FORGOTTEN_SAID_EVERY = 60.0
+"""Seconds between two log lines of that: they come by the thousand or not at all."""
 
 
 class OnHostChange(Protocol):
@@ -40,8 +51,10 @@ class HostMirrors:
         clock: Callable[[], float],
         *,
         counts_flaps: bool = True,
+        on_forgotten: OnForgotten | None = None,
     ) -> None:
         self._on_change = on_change
+        self._on_forgotten = on_forgotten
         self._clock = clock
         self.lease_ages = nodes.LeaseAges(clock)
         self._pods_on: dict[str, set[informer.ObjectKey]] = {}
@@ -53,6 +66,7 @@ class HostMirrors:
         """By node: when it became Ready again."""
         self._flaps = flaps.NodeFlaps(clock)
         self._counted_flaps = self._flaps if counts_flaps else None
+        self._forgotten_said_at = -math.inf
         self._silenced: dict[str, float] = {}
         """By node that is not Ready: when it stopped being so."""
         self._phases: dict[str, tuple[snapshot.PodPhase, float]] = {}
@@ -196,6 +210,21 @@ class HostMirrors:
         """Report nodes of which time has decided that a silence counts, or does not."""
         for name in sorted(self._flaps.settle()):
             self._on_change("Node", informer.ObjectKey("", name), is_urgent=False)
+        if self._clock() - self._forgotten_said_at >= FORGOTTEN_SAID_EVERY:
+            self._say_forgotten(self._flaps.take_forgotten())
+
+    def _say_forgotten(self, count: int) -> None:
+        if not count:
+            return
+        self._forgotten_said_at = self._clock()
+        if self._on_forgotten is not None:
+            self._on_forgotten(count)
+        log.warning(
+            "%d nodes that are gone were forgotten before their hour was over, because more than %d"
+            " went within it: one that comes back under its name is not in quarantine for having"
+            " been gone; see who registers and deletes so many nodes",
+            *(count, flaps.GONE_KEPT),
+        )
 
     def _pod_changed(self, change: informer.ObjectChange[pods.PodRecord]) -> None:
         old, new = change.old, change.new

@@ -368,7 +368,13 @@ def _mirrors(
         figures.kopf_starts.labels(cause).inc()
         mirrors.ask()
 
-    mirrors = store.ClusterMirrors(kube, marks, on_heal=healed, counts_flaps=chosen.quarantine)
+    mirrors = store.ClusterMirrors(
+        kube,
+        marks,
+        on_heal=healed,
+        counts_flaps=chosen.quarantine,
+        on_forgotten=figures.forgotten.inc,
+    )
     kopf_thread = handlers.Supervisor(access, store.EDITED, mirrors.note, on_start=started)
     return mirrors, kopf_thread
 

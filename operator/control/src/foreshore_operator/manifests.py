@@ -15,6 +15,7 @@ from foreshore_api import addresses, conditions, declared, meta, scalars, v1alph
 from foreshore_api.reasons import placement as reasons
 from foreshore_api.wire import serving
 from foreshore_decision import served
+from foreshore_planner import protection
 from foreshore_planner.placement import case, figures
 
 Json = dict[str, Any]
@@ -155,7 +156,7 @@ def disruption_budget(policy: v1alpha1.DecisionPolicy) -> Json:
     return {
         "metadata": {
             "namespace": policy.namespace,
-            "name": f"{policy.name}-replicas",
+            "name": protection.key(policy.namespace, policy.name)[1],
             "labels": {**_managed(), meta.LABEL_POLICY: policy.name},
             "ownerReferences": [owner(policy)],
         },

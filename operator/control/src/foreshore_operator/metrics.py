@@ -29,6 +29,7 @@ class Metrics:
         self.moves = self._counter(names.OPERATOR_MOVES)
         self.defects = self._counter(names.OPERATOR_DEFECTS)
         self.cut_short = self._counter(names.OPERATOR_CUT_SHORT)
+        self.forgotten = self._counter(names.OPERATOR_FORGOTTEN)
         self.differences = self._counter(names.OPERATOR_DIFFERENCES)
         self.history = self._counter(names.OPERATOR_HISTORY)
         self.healed = self._counter(names.OPERATOR_HEALED)

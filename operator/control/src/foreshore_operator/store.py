@@ -80,11 +80,18 @@ class ClusterMirrors:
         on_heal: OnHeal | None = None,
         *,
         counts_flaps: bool = True,
+        on_forgotten: hosts.OnForgotten | None = None,
     ) -> None:
         self._kube = kube
         self._marks = marks
         self._on_heal = on_heal
-        self._hosts = hosts.HostMirrors(kube, self._host_changed, clock, counts_flaps=counts_flaps)
+        self._hosts = hosts.HostMirrors(
+            kube,
+            self._host_changed,
+            clock,
+            counts_flaps=counts_flaps,
+            on_forgotten=on_forgotten,
+        )
         self.lease_ages = self._hosts.lease_ages
         self._resources = {
             model.kind: ResourceMirror(self._keeper(model)) for model in v1alpha1.KINDS

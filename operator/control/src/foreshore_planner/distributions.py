@@ -1,28 +1,19 @@
-"""How long something takes, as a distribution: quantiles, sums, and what sharing a processor does.
+"""How long something takes, as a distribution: quantiles and sums.
 
 A histogram's counts are spread evenly over their buckets, so that a sum of several is neither the
 sum of their upper bounds nor of their lower ones. Called by `latency`.
 """
 
 import functools
-import itertools
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from foreshore_api.wire import histogram
-
-Floats = npt.NDArray[np.float64]
-
-Stretch = tuple[tuple[float, float], ...]
-"""By how much something takes longer, and how likely that is: (factor, probability), by factor."""
-
-ALONE: Final[Stretch] = ((1.0, 1.0),)
-"""Nobody else is at work."""
+from foreshore_planner import contention
+from foreshore_planner.contention import Floats
 
 CELLS: Final = 512
 """Steps of a limit in which distributions are convolved; each part is rounded up to one."""
@@ -40,7 +31,8 @@ class Distribution:
     reached: Floats
     """The probability of at most so many seconds. What lasted longer than was counted is missing at
     its end."""
-    stretch: Stretch = ALONE
+    beside: contention.Contention = contention.NONE
+    wait: contention.Wait = contention.NO_WAIT
 
     def estimate(self, q: float) -> float:
         """Return where in its bucket `q` is reached, in seconds; infinity where it is not."""
@@ -51,42 +43,45 @@ class Distribution:
     def at_most(self, seconds: Floats) -> Floats:
         """Return the probability of at most so many seconds."""
         total: Floats = np.zeros_like(seconds)
-        for factor, probability in self.stretch:
-            total += probability * np.interp(seconds / factor, self.points, self.reached)
+        slowed = contention.slowed(self.points, self.wait, self.beside)
+        for (_, probability), points in zip(self.beside.stretch, slowed, strict=True):
+            total += probability * np.interp(seconds, points, self.reached)
         return total
 
 
-def quantile(durations: Mapping[float, float], stretch: Stretch, q: float) -> float:
-    """Return quantile `q` in seconds of durations that occur so often, each of them stretched.
+def quantiles(
+    durations: Mapping[float, float],
+    beside: contention.Contention,
+    shares: Sequence[float],
+    wait: contention.Wait = contention.NO_WAIT,
+) -> tuple[float, ...]:
+    """Return quantiles in seconds of durations that occur so often, slowed by what is beside them.
 
-    By the upper bounds of buckets, so that it is on the safe side; infinity beyond the last.
+    By the upper bounds of buckets, so that they are on the safe side; infinity beyond the last.
     """
-    count = math.fsum(durations.values())
-    weighed = sorted(
-        (seconds * factor, times / count * probability)
-        for seconds, times in durations.items()
-        for factor, probability in stretch
-    )
-    reached = itertools.accumulate(share for _, share in weighed)
-    return next(
-        (
-            seconds
-            for (seconds, _), share in zip(weighed, reached, strict=True)
-            if share >= q - 1e-9
-        ),
-        float("inf"),
-    )
+    seconds = np.array(sorted(durations))
+    weights = np.array([durations[of] for of in seconds.tolist()], dtype=np.float64)
+    weights /= weights.sum()
+    slowed = contention.slowed(seconds, wait, beside)
+    likely = np.array([probability for _, probability in beside.stretch])
+    order = np.argsort(slowed, axis=None, kind="stable")
+    reached = np.cumsum(np.outer(likely, weights).ravel()[order])
+    places = np.searchsorted(reached, np.array(shares) - 1e-9)
+    flat = slowed.ravel()[order].tolist()
+    return tuple(flat[place] if place < len(flat) else float("inf") for place in places.tolist())
 
 
 @functools.lru_cache(maxsize=4096)
-def constant(seconds: float, stretch: Stretch = ALONE) -> Distribution:
-    """Return what always takes as long, but for what `stretch` adds."""
+def constant(seconds: float, beside: contention.Contention = contention.NONE) -> Distribution:
+    """Return what always takes as long, but for what is beside it."""
     points = np.array([seconds * (1 - NARROW), seconds])
-    return Distribution(points, np.array([0.0, 1.0]), stretch)
+    return Distribution(points, np.array([0.0, 1.0]), beside)
 
 
-def of(measured: histogram.Histogram, stretch: Stretch = ALONE) -> Distribution:
-    """Return what was measured, each of its durations stretched. Something must have been."""
+def of(
+    measured: histogram.Histogram, beside: contention.Contention = contention.NONE
+) -> Distribution:
+    """Return what was measured, slowed by what is beside it. Something must have been."""
     count = measured.count
     points, reached, below = [], [], 0
     for index in sorted(measured.buckets):
@@ -96,7 +91,9 @@ def of(measured: histogram.Histogram, stretch: Stretch = ALONE) -> Distribution:
         reached += [below / count, (below := below + measured.buckets[index]) / count]
     if not points:
         points, reached = [histogram.BOUNDS[-1]], [0.0]
-    return Distribution(np.array(points), np.array(reached), stretch)
+    return Distribution(
+        np.array(points), np.array(reached), beside, contention.waits(measured, beside)
+    )
 
 
 def convolved(parts: Iterable[Distribution], limit: float, q: float) -> float | None:

@@ -30,7 +30,7 @@ from typing import Final
 
 from foreshore_api import node_class
 from foreshore_api.wire import assignment, histogram, report
-from foreshore_planner import distributions, priors, snapshot
+from foreshore_planner import contention, distributions, priors, snapshot
 
 Key = tuple[str, str]
 """(namespace, policy)."""
@@ -87,8 +87,8 @@ class StageLatency:
     """What three of four stay within."""
     seen: histogram.Histogram | None = field(default=None, compare=False, repr=False)
     """What was measured, where the figures rest on that."""
-    stretch: distributions.Stretch = distributions.ALONE
-    """How much longer it takes because of others on the node."""
+    beside: contention.Contention = contention.NONE
+    """What makes it longer on the node."""
     expected: float | None = field(default=None, compare=False, repr=False)
     """What it takes alone, where nothing was measured."""
 
@@ -96,10 +96,10 @@ class StageLatency:
     def spread(self) -> distributions.Distribution | None:
         """How long it takes, where anything is known of it; made when somebody adds up stages."""
         if self.seen is not None:
-            return distributions.of(self.seen, self.stretch)
+            return distributions.of(self.seen, self.beside)
         if self.expected is None:
             return None
-        return distributions.constant(self.expected, self.stretch)
+        return distributions.constant(self.expected, self.beside)
 
 
 @dataclass(frozen=True)
@@ -235,30 +235,23 @@ class Evidence:
         seen: histogram.Histogram | None,
         q: float,
         expected: float,
-        stretch: distributions.Stretch = distributions.ALONE,
+        beside: contention.Contention = contention.NONE,
     ) -> StageLatency:
         """Return the figures of one stage; `seen` is one of these histograms."""
-        asked = (stage, source, id(seen), q, expected, stretch)
+        asked = (stage, source, id(seen), q, expected, beside)
         if asked not in self.read:
-            p99, tail, quartile = (
-                _quantile(seen, share, expected, source, stretch)
-                for share in (TARGET, q, UPPER_QUARTILE)
-            )
+            shares = (TARGET, q, UPPER_QUARTILE)
+            p99, tail, quartile = _quantiles(seen, shares, expected, source, beside)
             alone = expected if source is FigureBasis.EXPECTED else None
-            self.read[asked] = StageLatency(
-                stage, source, p99, tail, quartile, seen, stretch, alone
-            )
+            self.read[asked] = StageLatency(stage, source, p99, tail, quartile, seen, beside, alone)
         return self.read[asked]
 
     def measured(self) -> float | None:
-        """Return the measured end-to-end p99, or None below `ENOUGH` samples."""
-        whole = self.stages.get((histogram.Stage.END_TO_END, None))
-        if whole is None or whole.count < ENOUGH:
-            return None
-        return histogram.quantile(whole, TARGET)
+        """Return the measured end-to-end p99 in seconds, or None below `ENOUGH` samples.
 
-    def estimated(self) -> float | None:
-        """Return the same as near as the buckets tell: neither on the safe side nor beyond it."""
+        As near as the buckets tell, by a straight line within one: its upper bound would call a
+        budget broken from 87 % of it on.
+        """
         whole = self.stages.get((histogram.Stage.END_TO_END, None))
         if whole is None or whole.count < ENOUGH:
             return None
@@ -277,6 +270,7 @@ class SiteReports:
         self._stages: dict[Key, list[tuple[str, report.StageReport]]] = {}
         self._probes: dict[frozenset[str], Mapping[str, histogram.Histogram]] = {}
         self._busy: dict[Key, dict[str, float]] = {}
+        self._calls: dict[Key, dict[str, tuple[float, int]]] = {}
         for agent in self.agents:
             for endpoint in agent.report.endpoints:
                 of_policy = self._endpoints.setdefault((endpoint.namespace, endpoint.policy), [])
@@ -288,6 +282,10 @@ class SiteReports:
                     at_work = self._busy.setdefault((stage.namespace, stage.policy), {})
                     share = stage.histogram.total_seconds / _heard_for(agent.report)
                     at_work[stage.node] = at_work.get(stage.node, 0.0) + share
+                    calls = self._calls.setdefault((stage.namespace, stage.policy), {})
+                    seconds, count = calls.get(stage.node, (0.0, 0))
+                    seen = stage.histogram
+                    calls[stage.node] = (seconds + seen.total_seconds, count + seen.count)
 
     def endpoints(self, policy: Key) -> Sequence[tuple[str, report.EndpointReport]]:
         """Return what agents say of a policy's replicas, each behind the agent's node."""
@@ -303,6 +301,11 @@ class SiteReports:
         None where no call was measured: nothing is known then, which is not the same as none.
         """
         return self._busy.get(policy)
+
+    def lasting(self, policy: Key, node: str) -> float | None:
+        """Return how many seconds a policy's calls take on a node on average, if any was made."""
+        seconds, count = self._calls.get(policy, {}).get(node, (0.0, 0))
+        return seconds / count if count else None
 
     def probes(self, callers: frozenset[str]) -> Mapping[str, histogram.Histogram]:
         """Return the fresh echo times of these agents, by the node that answers."""
@@ -391,13 +394,13 @@ def predict(
     budget: float,
     path: Sequence[histogram.Stage] = STAGES,
     pooled: Alike = NOTHING_ALIKE,
-    stretch: distributions.Stretch = distributions.ALONE,
+    beside: contention.Contention = contention.NONE,
     margin: float = 1.0,
 ) -> Prediction:
     """Predict the latency with the model on `node`, by the stages of `path`.
 
     `expected_inference` is the declared p99, `budget` what the whole may take, in seconds; `pooled`
-    is what was measured where it is alike, `stretch` what others do to calls on that node, `margin`
+    is what was measured where it is alike, `beside` what slows calls on that node, `margin`
     what has to be added because such predictions were too low.
     """
     expected = dict.fromkeys(STAGES, expected_inference) | {histogram.Stage.NETWORK: SAME_NODE}
@@ -407,7 +410,7 @@ def predict(
     return Prediction(
         tuple(
             evidence.figure(
-                stage, source, seen, 1 - share, expected[stage], _beside(stage, source, stretch)
+                stage, source, seen, 1 - share, expected[stage], _beside(stage, source, beside)
             )
             for (stage, source, seen) in stages
         ),
@@ -417,11 +420,11 @@ def predict(
 
 
 def _beside(
-    stage: histogram.Stage, source: FigureBasis, stretch: distributions.Stretch
-) -> distributions.Stretch:
+    stage: histogram.Stage, source: FigureBasis, beside: contention.Contention
+) -> contention.Contention:
     """Return what others on the node add to a figure that does not hold them already."""
     is_alone = stage is not histogram.Stage.INFERENCE or source is FigureBasis.MEASURED
-    return distributions.ALONE if is_alone else stretch
+    return contention.NONE if is_alone else beside
 
 
 def split(prediction: Prediction) -> Sequence[tuple[histogram.Stage, float]]:
@@ -449,19 +452,20 @@ def _stage(
     return (stage, FigureBasis.POOLED, pooled) if is_known else (stage, FigureBasis.UNKNOWN, None)
 
 
-def _quantile(
+def _quantiles(
     seen: histogram.Histogram | None,
-    q: float,
+    shares: Sequence[float],
     expected: float,
     source: FigureBasis,
-    stretch: distributions.Stretch,
-) -> float | None:
+    beside: contention.Contention,
+) -> Sequence[float | None]:
     match source:
         case FigureBasis.MEASURED | FigureBasis.PROBED | FigureBasis.POOLED:
-            if seen is None or stretch == distributions.ALONE:
-                return histogram.quantile(seen, q) if seen is not None else None
-            return distributions.quantile(histogram.durations(seen), stretch, q)
+            if seen is None or beside.stretch == contention.ALONE:
+                return [histogram.quantile(seen, q) if seen is not None else None for q in shares]
+            wait = contention.waits(seen, beside)
+            return distributions.quantiles(histogram.durations(seen), beside, shares, wait)
         case FigureBasis.EXPECTED:
-            return distributions.quantile({expected: 1}, stretch, q)
+            return distributions.quantiles({expected: 1}, beside, shares)
         case FigureBasis.UNKNOWN:
-            return None
+            return [None for _ in shares]

@@ -79,9 +79,19 @@ def _is_left_to_agents(plan: case.PlacementPlan) -> bool:
 
 def _degraded(plan: case.PlacementPlan) -> Iterator[Said]:
     """Say what is wrong although something serves."""
-    trouble = plan.findings.trouble or plan.findings.complaint
+    trouble = plan.findings.trouble or plan.findings.complaint or _unprotected(plan)
     if trouble is not None and any(replica.phase.value == "Ready" for replica in plan.replicas):
         yield (Type.DEGRADED, TRUE, trouble.reason, trouble.message)
+
+
+def _unprotected(plan: case.PlacementPlan) -> case.Trouble | None:
+    """Say that an eviction of its pods waits for nobody; whatever else is wrong comes first."""
+    refusal = plan.findings.unprotected
+    if refusal is None:
+        return None
+    reason = Reason.EVICTIONS_UNPROTECTED
+    message = f"evictions of its pods do not wait for their successors: {refusal}{_hint(reason)}"
+    return case.Trouble(reason, message)
 
 
 def _placed(plan: case.PlacementPlan) -> Said:

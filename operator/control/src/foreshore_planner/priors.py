@@ -166,4 +166,9 @@ def _faded(seen: histogram.Histogram, halvings: int) -> histogram.Histogram:
     """Return a histogram with half of its counts, so often; what was rare never vanishes before."""
     share = 2**halvings
     counts = {index: -(-count // share) for index, count in seen.buckets.items()}
-    return histogram.Histogram(buckets=counts, total_seconds=seen.total_seconds / share)
+    waited = seen.waited_seconds
+    return histogram.Histogram(
+        buckets=counts,
+        total_seconds=seen.total_seconds / share,
+        waited_seconds=None if waited is None else waited / share,
+    )

@@ -41,7 +41,7 @@ def ratio(evidence: latency.Evidence, predictions: Sequence[latency.Prediction])
 
     `predictions` are those of the nodes in use: what several answer together is that of none.
     """
-    measured = evidence.estimated()
+    measured = evidence.measured()
     if measured is None or not math.isfinite(measured) or len(predictions) != 1:
         return None
     (prediction,) = predictions

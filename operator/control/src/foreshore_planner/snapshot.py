@@ -320,7 +320,7 @@ class Snapshot:
     parts: tuple[ProductPod, ...] = ()
     refusals: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """By (namespace, name) of a pod that was to be created: why the API server does not let it in,
-    or what it reads."""
+    or what it reads. By that of a policy's disruption budget (`protection`): why not that."""
     compiled: Mapping[tuple[str, str], Compiled] = field(default_factory=dict)
     """By (namespace, policy)."""
     fleet: report.Fleet | None = None

@@ -23,6 +23,16 @@ def test_an_occupied_room_is_ventilated_recorded_and_acknowledged() -> None:
     assert rig.outcomes == [("Acknowledged", "Accepted")]
 
 
+def test_what_a_call_waited_is_observed_with_the_stage_that_it_is_a_part_of() -> None:
+    rig = Rig()
+    rig.sample()
+    queued = {
+        effect.stage: effect.queued for effect in rig.seen if isinstance(effect, effects.Observe)
+    }
+    assert queued.pop("Inference") == 0.0002
+    assert set(queued.values()) == {None}
+
+
 def test_nothing_is_commanded_before_its_intent_is_durable() -> None:
     rig = Rig(hold=(effects.AppendRecords,))
     rig.sample()

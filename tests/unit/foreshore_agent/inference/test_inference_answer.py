@@ -120,7 +120,22 @@ def test_what_is_no_answer_has_a_reason(said: bytes, reason: str) -> None:
     ],
 )
 def test_server_timing_is_read_or_left(header: str, seconds: float | None) -> None:
-    assert answer.server_seconds(header) == seconds
+    timing = answer.server_timing(header)
+    assert (timing.seconds if timing else None) == seconds
+
+
+@pytest.mark.parametrize(
+    ("header", "queued"),
+    [
+        ("queue;dur=0.250, infer;dur=1.750", 0.00025),
+        ("infer;dur=2", None),
+        ("queue;dur=-1, infer;dur=3", None),
+    ],
+)
+def test_a_server_says_what_was_queue(header: str, queued: float | None) -> None:
+    timing = answer.server_timing(header)
+    assert timing is not None
+    assert timing.queued == queued
 
 
 def test_the_provider_that_computed_is_read_with_the_answer() -> None:

@@ -220,12 +220,12 @@ def _ask(bench: Bench) -> Callable[[port.ModelAnswer | port.Unanswered], None]:
 
 
 def test_an_answer_is_told_with_where_its_time_went(bench: Bench) -> None:
-    _ask(bench)(port.ModelAnswer(SERVED, {"p": (0.5,)}, (), "edge-2", 0.003, 0.002))
+    _ask(bench)(port.ModelAnswer(SERVED, {"p": (0.5,)}, (), "edge-2", 0.003, 0.002, None, 0.001))
     (answer,) = bench.answers
     assert isinstance(answer, events.Inferred)
     assert (answer.decision_id, answer.policy, answer.device) == ("d", POLICY, DEVICE)
     assert answer.node == "edge-2"
-    assert (answer.network, answer.inference) == (0.003, 0.002)
+    assert (answer.network, answer.inference, answer.queued) == (0.003, 0.002, 0.001)
     assert answer.model == SERVED
 
 

@@ -52,6 +52,8 @@ class Reply(NamedTuple):
     """Seconds by stage."""
     node: str = ""
     """The replica's node, where one answered."""
+    queued: float | None = None
+    """Seconds of Inference in which the model did not run."""
 
 
 def is_evaluating(standing: fencing.Standing) -> bool:
@@ -126,7 +128,9 @@ def _resume(
     earlier = evaluate.Evaluation(flight.before, flight.entries, None)
     evaluation = evaluate.proceed(earlier, reply.answer, given)
     stages = tuple(
-        effects.Observe(policy, stage, seconds, reply.node)
+        effects.Observe(
+            policy, stage, seconds, reply.node, reply.queued if stage == INFERENCE else None
+        )
         for stage, seconds in reply.latency.items()
     )
     binding = device.bindings[policy]
@@ -318,7 +322,7 @@ def reply(event: events.Inferred | events.InferenceLate | events.InferenceFailed
             answer = facts.Answer(
                 event.outputs, event.attempts, model=event.model, provider=event.provider
             )
-            return Reply(answer, latency, event.node)
+            return Reply(answer, latency, event.node, event.queued)
         case events.InferenceLate():
             problem = reasons.INFERENCE_LATE
         case events.InferenceFailed():

@@ -177,6 +177,8 @@ class Observe(Frozen, frozen=True):
     stage: str
     seconds: float
     node: str | None = None
+    queued: float | None = None
+    """Seconds of them in a queue, where somebody measured that."""
 
 
 class RememberPeer(Frozen, frozen=True):

@@ -123,6 +123,8 @@ class Inferred(_Event, frozen=True):
     """What answered, as it says; None where nobody asked."""
     provider: str | None = None
     """Execution provider that computed it, where it says so."""
+    queued: float | None = None
+    """Seconds of `inference` in which the model did not run, where the server says so."""
 
 
 class InferenceLate(_Event, frozen=True):

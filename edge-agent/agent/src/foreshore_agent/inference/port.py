@@ -30,6 +30,8 @@ class ModelAnswer(Frozen, frozen=True):
     """Seconds that the server says it spent."""
     provider: str | None = None
     """Execution provider that computed it, where it says so."""
+    queued: float | None = None
+    """Seconds of `inference` in which the model did not run, where the server says so."""
 
 
 class Unanswered(Frozen, frozen=True):

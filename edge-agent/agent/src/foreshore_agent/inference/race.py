@@ -99,8 +99,8 @@ class Race:
         asked.replica.count_good(now, answered.provider)
         self._overtake(asked, now)
         self._note(asked, AttemptResult.ANSWERED, now)
-        server = answer.server_seconds(response.timing, response.ended - asked.at)
-        network = max(0.0, response.ended - self._started - (server or 0.0))
+        server = answer.server_timing(response.timing, response.ended - asked.at)
+        network = response.ended - self._started - (server.seconds if server else 0.0)
         node = asked.replica.endpoint.node
         attempts = tuple(self._attempts)
         self._end(
@@ -109,9 +109,10 @@ class Race:
                 answered.outputs,
                 attempts,
                 node,
-                network,
-                server,
+                max(0.0, network),
+                server.seconds if server else None,
                 answered.provider,
+                server.queued if server else None,
             )
         )
 

@@ -313,6 +313,7 @@ class Core:
                 result.inference,
                 result.model,
                 result.provider,
+                result.queued,
             )
         if result.is_late:
             return events.InferenceLate(*asked, result.attempts, result.reason)

@@ -6,7 +6,7 @@ from typing import Final
 
 from foreshore_api import conditions
 from foreshore_api.v1alpha1 import inferenceplacement
-from foreshore_planner import latency, snapshot
+from foreshore_planner import latency, protection, snapshot
 from foreshore_planner.placement import (
     callers,
     candidates,
@@ -15,6 +15,7 @@ from foreshore_planner.placement import (
     explain,
     figures,
     serving,
+    slots,
     troubles,
 )
 from foreshore_planner.placement.case import Case, Findings, PlacementPlan, PodIntent, Trouble
@@ -173,6 +174,9 @@ def _findings(
         progress=_progress(occupants),
         complaint=_complaint(case, occupants, is_waiting=waiting is not None),
         refusal=_refusal(occupants),
+        unprotected=case.seen.refusals.get(
+            protection.key(case.demand.namespace, case.demand.policy)
+        ),
     )
 
 
@@ -245,15 +249,19 @@ def _complaint(case: Case, occupants: Occupants, *, is_waiting: bool) -> Trouble
             what = "are late" if blame.is_slow else "fail"
             message = f"{slot} on {occupant.node}: agents' calls {what} ({blame.reason})"
             if not is_waiting and _is_stuck(blame, occupant):
-                message += f"; it stays: {NO_BETTER_NODE}"
+                message += f"; it stays: {NO_TIMELY_NODE if blame.is_slow else NO_OTHER_NODE}"
             return Trouble(conditions.Reason.ENDPOINT_BAD, message)
     return None
 
 
-NO_BETTER_NODE = (
-    "no other node with room is predicted to answer in time, or it left them in trouble within the"
-    " hour"
+LEFT_LATELY = (
+    f"it left them because calls were late within {slots.LATE_FOR / 60:.0f} minutes or in other"
+    " trouble within the hour"
 )
+"""Why nodes are avoided: `slots.left_lately` in words."""
+
+NO_TIMELY_NODE = f"no other node with room is predicted to answer in time, or {LEFT_LATELY}"
+NO_OTHER_NODE = f"no other node has room for it, or {LEFT_LATELY}"
 
 
 def _is_stuck(blame: callers.Complaint, occupant: serving.Occupant) -> bool:

@@ -151,7 +151,7 @@ class NodeView:
             demand.expected_inference,
             demand.budget,
             pooled=latency.alike(self.evidence.prior, demand.model_version, demand.site, self.node),
-            stretch=self.node_load.stretch(demand.at),
+            beside=self.node_load.contention(demand.at, demand.busy),
             margin=residuals.margin(self.evidence.prior, demand.site, self.node),
         )
 

@@ -91,6 +91,8 @@ class Findings:
     """Which replica is to leave its node at a person's wish and cannot, in words."""
     unheeded: str | None = None
     """Why a person's confirmation of a move does nothing, in words."""
+    unprotected: str | None = None
+    """What the API server says against what makes evictions of its pods wait."""
     shortfall: str = ""
     """Which replicas another provider computes than the one that is wanted first, in words."""
     is_too_low: bool | None = None

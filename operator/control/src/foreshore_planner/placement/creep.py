@@ -23,7 +23,7 @@ HOUR: Final = 3600.0
 
 def is_near(case: Case) -> bool:
     """Whether what is measured end to end is close to the budget, or over it."""
-    measured = case.evidence.estimated()
+    measured = case.evidence.measured()
     return measured is not None and measured >= NEAR * case.demand.budget
 
 

@@ -320,7 +320,7 @@ class _Neighbourhood:
         inputs = turn.wants.case
         own = inputs.view(replica.node)
         nodes = turns.offers(self._stock, inputs)
-        avoided = slots.left_lately(inputs, reasons.TROUBLES)
+        avoided = slots.left_lately(inputs)
         able = {
             candidate.node.name: candidate
             for candidate in (*nodes.fitting, *nodes.full)

@@ -232,7 +232,7 @@ def _able(
 ) -> list[candidates.Candidate]:
     """Return the nodes that would do for an aim, best first, whether or not it is time for it."""
     others = {domain for slot, domain in _domains(case, held).items() if slot != aim.slot}
-    avoided = slots.left_lately(case, reasons.TROUBLES)
+    avoided = slots.left_lately(case)
     return [
         offer
         for offer in choose.rank(offers.fitting, case.demand)

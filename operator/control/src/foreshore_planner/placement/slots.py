@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from foreshore_api import conditions, scalars
 from foreshore_api.reasons import placement as reasons
@@ -162,7 +162,7 @@ def is_creeping(case: Case, held: incumbents.Incumbent) -> Force | None:
 
 def _better(case: Case, held: incumbents.Incumbent) -> list[candidates.NodeView]:
     """Return the other nodes that could serve, and are predicted comfortably within the budget."""
-    avoided = left_lately(case, reasons.TROUBLES) | {held.node}
+    avoided = left_lately(case) | {held.node}
     return [
         view
         for view in case.views
@@ -196,17 +196,35 @@ AVOIDED_FOR = 3600.0
 So a pod that starts nowhere visits each node once an hour instead of going round for ever.
 """
 
+LATE_FOR = 600.0
+"""Seconds for which it does not return to one whose answers were late.
+
+What makes them late passes sooner than what makes them fail, and at a site of three nodes an hour
+leaves a slot nowhere to go.
+"""
+
 
 HISTORY = 32
 """Moves that a placement's status has room for."""
 
 
-def left_lately(case: Case, causes: frozenset[str]) -> frozenset[str]:
-    """Return the nodes that this placement left within the hour for one of these causes."""
-    since = case.seen.now - timedelta(seconds=AVOIDED_FOR)
+def left_lately(case: Case) -> frozenset[str]:
+    """Return the nodes that this placement left in trouble, and does not return to yet."""
     past = case.before.status.moves if case.before is not None else ()
-    left = incumbents.departures(past, since)
-    return frozenset(move.from_ for move in left if move.from_ is not None and move.cause in causes)
+    return frozenset(move.from_ for move in _avoiding(past, case.seen.now) if move.from_)
+
+
+def _avoiding(
+    past: Sequence[inferenceplacement.Move], now: datetime
+) -> list[inferenceplacement.Move]:
+    """Return the moves for which the node that was left is avoided still."""
+    hour = incumbents.departures(past, now - timedelta(seconds=AVOIDED_FOR))
+    late = incumbents.departures(past, now - timedelta(seconds=LATE_FOR))
+    failed = reasons.TROUBLES - {reasons.TOO_SLOW}
+    return [
+        *(move for move in hour if move.cause in failed),
+        *(move for move in late if move.cause == reasons.TOO_SLOW),
+    ]
 
 
 def suitable(
@@ -214,14 +232,14 @@ def suitable(
 ) -> list[candidates.Candidate]:
     """Return the candidates that help against what forces a slot away.
 
-    An empty slot, or one whose node is lost, takes any; a replica in trouble tries no node twice
-    an hour; one that is over the budget, or close to it, only goes where it is predicted to be well
-    within it, and
-    one that is too slow for its callers where nothing says that its answers would be late too.
+    An empty slot, or one whose node is lost, takes any; a replica in trouble tries no node that the
+    placement left in trouble lately; one that is over the budget, or close to it, only goes where
+    it is predicted to be well within it, and one that is too slow for its callers where nothing
+    says that its answers would be late too.
     """
     if force is None or force[0] not in reasons.TROUBLES:
         return list(offered)
-    avoided = left_lately(case, reasons.TROUBLES)
+    avoided = left_lately(case)
     fresh = [candidate for candidate in offered if candidate.node.name not in avoided]
     if force[0] == reasons.TOO_SLOW:
         return [candidate for candidate in fresh if is_in_time(case, candidate.prediction)]
@@ -342,22 +360,22 @@ def _shortened(
 ) -> tuple[inferenceplacement.Move, ...]:
     """Forget the oldest moves, first those by which nothing is decided.
 
-    Needed are the moves of the last minute (`pace`), the last one off each node that was left in
-    trouble within the hour (`left_lately`), and of those that nothing forced the last of each cause
+    Needed are the moves of the last minute (`pace`), the last one off each node that is avoided
+    still, of each cause (`left_lately`), and of those that nothing forced the last of each cause
     (`returns`).
     """
     now = case.seen.now
     recent = incumbents.departures(every, now - timedelta(seconds=pace.WINDOW))
+    lately = {(move.from_, move.cause) for move in _avoiding(every, now)}
     hour = incumbents.departures(every, now - timedelta(seconds=AVOIDED_FOR))
-    lately = {move.from_ for move in hour if move.cause in reasons.TROUBLES}
     causes = {move.cause for move in hour if move.cause in reasons.UNFORCED}
     needed: list[int] = []
     others: list[int] = []
     for index, move in enumerate(every):
-        is_last = move.from_ in lately and move.cause in reasons.TROUBLES
+        is_last = (move.from_, move.cause) in lately
         is_paced = move.cause in causes
         (needed if is_last or is_paced or move in recent else others).append(index)
-        lately -= {move.from_} if is_last else set()
+        lately.discard((move.from_, move.cause))
         causes -= {move.cause}
     kept = sorted([*needed, *others][:HISTORY])
     return tuple(every[index] for index in kept)

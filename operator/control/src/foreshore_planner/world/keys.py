@@ -18,7 +18,7 @@ A status is made of all these, so that its object is marked with each. Called by
 from collections.abc import Iterable
 
 from foreshore_api import v1alpha1
-from foreshore_planner import binding, outcome, snapshot, status
+from foreshore_planner import binding, outcome, protection, snapshot, status
 from foreshore_planner.placement import case
 from foreshore_planner.world import bonds, delta, placements, verdicts
 from foreshore_planner.world.changes import Alteration, Changes
@@ -88,7 +88,8 @@ class Keys:
         self.devices |= {key for key in changes.rights if key in self._bonds.devices}
         self.status_of(POLICY, changes.compiled)
         for pod in changes.refusals:
-            plans = self._planned.of_pod.get(pod, ())
+            of_policy = self._planned.of_policy.get(protection.policy(pod), ())
+            plans = (*self._planned.of_pod.get(pod, ()), *of_policy)
             self.placements.update(placements.at_of(plan) for plan in plans)
         for kind, *subject in changes.due:
             if kind == "right":

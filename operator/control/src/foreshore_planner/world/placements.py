@@ -33,7 +33,7 @@ V = TypeVar("V")
 Key = binding.Key
 At = snapshot.At
 
-LOOKED_AT_AGAIN = (pace.WINDOW, returns.APART, slots.AVOIDED_FOR)
+LOOKED_AT_AGAIN = (pace.WINDOW, returns.APART, slots.LATE_FOR, slots.AVOIDED_FOR)
 """Seconds after a move at which it counts no more: for its site's minute, for its placement's next
 move of its own accord, for where it left."""
 

@@ -14,7 +14,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import pydantic
 
@@ -179,7 +179,16 @@ def _check_elements(tensor: oip.TensorData, data_type: str) -> None:
         raise FailedError(reasons.MALFORMED_ANSWER)
 
 
-def server_seconds(header: str, most: float = math.inf) -> float | None:
+class ServerTiming(NamedTuple):
+    """Where a server says that the time went."""
+
+    seconds: float
+    """All that it spent."""
+    queued: float | None
+    """Of them, before the model began and after it ended; None where it does not say."""
+
+
+def server_timing(header: str, most: float = math.inf) -> ServerTiming | None:
     """Return the seconds that a `server-timing` header says the server spent, or None.
 
     More than `most`, which the call took as we saw it, is not believed.
@@ -188,16 +197,23 @@ def server_seconds(header: str, most: float = math.inf) -> float | None:
     """
     if not header or len(header) > 512:
         return None
-    total, has_duration = 0.0, False
+    total, queued, has_duration = 0.0, None, False
     for metric in header.split(","):
-        for parameter in metric.split(";")[1:]:
+        part, *parameters = metric.split(";")
+        for parameter in parameters:
             name, _, value = parameter.partition("=")
             if name.strip() != "dur":
                 continue
             try:
-                total += float(value.strip().strip('"'))
+                milliseconds = float(value.strip().strip('"'))
             except ValueError:
                 return None
+            total += milliseconds
             has_duration = True
+            if part.strip() == "queue":
+                queued = milliseconds / 1000
     is_time = has_duration and math.isfinite(total) and 0 <= total / 1000 <= most
-    return total / 1000 if is_time else None
+    if not is_time:
+        return None
+    is_part = queued is not None and 0 <= queued <= total / 1000
+    return ServerTiming(total / 1000, queued if is_part else None)
