@@ -46,10 +46,8 @@ from foreshore_operator import (
     store,
     watchdog,
 )
-from foreshore_operator.history import hub as hub_history
-from foreshore_operator.history import keeping, source
+from foreshore_operator.history import keeping, sources
 from foreshore_planner import health as node_health
-from foreshore_planner import priors
 
 log = logging.getLogger(__name__)
 
@@ -210,9 +208,15 @@ async def operator(chosen: settings.OperatorSettings) -> AsyncIterator[Operator]
             ]
             if hub is not None:
                 work.append(tasks.create_task(hub.run(), name="hub"))
+            histories = sources.chosen(
+                chosen,
+                parts.passes.decider.last_seen,
+                lambda name, outcome: parts.metrics.history.labels(name, outcome).inc(),
+                stack,
+            )
+            parts.passes.decider.prior = keeping.Histories(*histories).priors
             work.extend(
-                tasks.create_task(kept.run(), name=f"history of {kept.name}")
-                for kept in _histories(chosen, parts, stack)
+                tasks.create_task(kept.run(), name=f"history of {kept.name}") for kept in histories
             )
             try:
                 yield parts
@@ -223,38 +227,6 @@ async def operator(chosen: settings.OperatorSettings) -> AsyncIterator[Operator]
                     task.cancel()
                 await asyncio.wait(work)
                 election.cancel()
-
-
-def _histories(
-    chosen: settings.OperatorSettings, parts: Operator, stack: contextlib.AsyncExitStack
-) -> tuple[keeping.History, ...]:
-    """The sources of priors, nearest first; the client of Prometheus costs who has none nothing."""
-    decider = parts.passes.decider
-    sources: list[tuple[str, source.LatencySource, priors.PriorOrigin]] = [
-        ("Hub", hub_history.HubHistory(decider.last_seen), priors.PriorOrigin.POOLED)
-    ]
-    if chosen.prometheus_url is not None:
-        from foreshore_operator.history import prometheus
-
-        client = prometheus.PrometheusHistory(
-            chosen.prometheus_url,
-            token_file=chosen.prometheus_token_file,
-            ca=chosen.prometheus_ca,
-        )
-        stack.callback(client.close)
-        sources.append(("Prometheus", client, priors.PriorOrigin.RECORDED))
-
-    def kept_of(
-        name: str, asked: source.LatencySource, origin: priors.PriorOrigin
-    ) -> keeping.History:
-        count = parts.metrics.history.labels
-        return keeping.History(
-            asked, name, count=lambda outcome: count(name, outcome).inc(), origin=origin
-        )
-
-    kept = tuple(kept_of(*named) for named in sources)
-    decider.prior = keeping.Histories(*kept).priors
-    return kept
 
 
 async def _campaign(parts: Operator) -> None:
