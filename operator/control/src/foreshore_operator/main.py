@@ -20,7 +20,7 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 import uvloop
@@ -48,6 +48,7 @@ from foreshore_operator import (
 )
 from foreshore_operator.history import keeping, sources
 from foreshore_planner import health as node_health
+from foreshore_planner import hysteresis
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +70,11 @@ def about(
     """Put inference where its latency budget holds, and decide who may command a device."""
 
 
-def _option(env: str, text: str, *names: str) -> Any:
-    return typer.Option(*names, envvar=f"FORESHORE_{env}", help=text)
+def _option(env: str, text: str, *names: str, **more: Any) -> Any:
+    return typer.Option(*names, envvar=f"FORESHORE_{env}", help=text, **more)
+
+
+_BOUNDED: Final[dict[str, Any]] = {"min": hysteresis.SHORTEST, "max": hysteresis.LONGEST}
 
 
 @application.command()
@@ -110,6 +114,22 @@ def run(
             "--quarantine/--no-quarantine",
         ),
     ] = True,
+    returns_min_ready_seconds: Annotated[
+        float,
+        _option(
+            "RETURNS_MIN_READY_SECONDS",
+            "For how long a node is Ready before a replica goes there though nothing forces it.",
+            **_BOUNDED,
+        ),
+    ] = hysteresis.DEFAULT.min_ready,
+    returns_stabilization_window_seconds: Annotated[
+        float,
+        _option(
+            "RETURNS_STABILIZATION_WINDOW_SECONDS",
+            "Between two moves of one placement that nothing forces.",
+            **_BOUNDED,
+        ),
+    ] = hysteresis.DEFAULT.window,
     kubeconfig: Annotated[
         Path | None, _option("KUBECONFIG", "Absent: $KUBECONFIG, else the pod's account.")
     ] = None,
@@ -137,6 +157,9 @@ def run(
         prometheus_ca=prometheus_ca,
         prometheus_token_file=prometheus_token_file,
         quarantine=quarantine,
+        stabilization=hysteresis.Stabilization(
+            min_ready=returns_min_ready_seconds, window=returns_stabilization_window_seconds
+        ),
         kubeconfig=kubeconfig,
         metrics_port=metrics_port,
     )
@@ -294,6 +317,7 @@ def _assemble(
             compilations,
             chosen.serving_image,
             writing.refusals,
+            stabilization=chosen.stabilization,
             on_difference=lambda kind, count: figures.differences.labels(kind).inc(count),
         ),
     )
