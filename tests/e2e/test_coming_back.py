@@ -1,4 +1,7 @@
-"""Two replicas that ended on one node part again once another is back, and nobody notices."""
+"""Two replicas that ended on one node part again once another is back, and nobody notices.
+
+Early by its name: a node that was left in trouble, as by what is slow, is none to return to.
+"""
 
 from collections.abc import Iterator
 from datetime import timedelta

@@ -1,4 +1,8 @@
-"""A link that fills up: what infers behind it moves before the budget breaks."""
+"""A link that fills up: what infers behind it moves before the budget breaks.
+
+Last of all by its name: what else infers behind that link leaves its node in trouble, and does not
+return there for an hour.
+"""
 
 import contextlib
 from collections.abc import Iterator

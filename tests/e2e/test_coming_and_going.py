@@ -1,4 +1,7 @@
-"""A node that comes and goes is used once more, then left alone."""
+"""A node that comes and goes is used once more, then left alone.
+
+Early by its name: a node that was left in trouble, as by what is slow, is none to return to.
+"""
 
 import contextlib
 from collections.abc import Iterator
