@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from builders import planning as build
 from foreshore_api import meta, v1alpha1
 from foreshore_api.wire import report
+from foreshore_planner import hysteresis, protection, snapshot
 from foreshore_planner import plan as planning
-from foreshore_planner import protection, snapshot
 
 T = TypeVar("T")
 
@@ -547,6 +547,12 @@ def image_changes(seen: World, number: int, _: int) -> World:
     return dataclasses.replace(seen, serving_image=f"foreshore-edge:{number % 2}")
 
 
+def stabilization_changes(seen: World, number: int, how: int) -> World:
+    choices = (10.0, 60.0, 600.0)
+    chosen = hysteresis.Stabilization(min_ready=choices[number % 3], window=choices[how % 3])
+    return dataclasses.replace(seen, stabilization=chosen)
+
+
 CHANGES: tuple[Change, ...] = (
     wait,
     heard,
@@ -582,6 +588,7 @@ CHANGES: tuple[Change, ...] = (
     model_changes,
     compiled,
     image_changes,
+    stabilization_changes,
 )
 FREQUENT: tuple[Change, ...] = (wait, heard, carried_out, node_falls_silent, node_returns)
 """What happens most of the time."""

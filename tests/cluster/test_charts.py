@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from foreshore_kube import elector, epochs
+from foreshore_planner import hysteresis
 from harness import charts
 
 pytestmark = pytest.mark.cluster
@@ -251,6 +252,35 @@ def test_an_operator_is_given_the_time_that_its_ending_takes() -> None:
 @pytest.mark.parametrize("count", ["0", "6", "two"])
 def test_a_number_of_operators_that_makes_no_sense_is_refused(count: str) -> None:
     assert not charts.is_accepted("foreshore", (f"operator.replicas={count}",))
+
+
+def operator_arguments(*values: str) -> list[str]:
+    """The command line that the chart gives the operator."""
+    (container,) = operators(*values)["Deployment"]["spec"]["template"]["spec"]["containers"]
+    return list(container["args"])
+
+
+def test_what_moves_wait_for_that_nothing_forces_is_as_the_operator_has_it_by_default() -> None:
+    chosen = [option for option in operator_arguments() if option.startswith("--returns")]
+    assert chosen == [
+        f"--returns-min-ready-seconds={hysteresis.DEFAULT.min_ready:.0f}",
+        f"--returns-stabilization-window-seconds={hysteresis.DEFAULT.window:.0f}",
+    ]
+
+
+def test_what_moves_wait_for_that_nothing_forces_is_a_value_of_the_chart() -> None:
+    arguments = operator_arguments(
+        "operator.returns.minReadySeconds=15", "operator.returns.stabilizationWindowSeconds=3600"
+    )
+    assert "--returns-min-ready-seconds=15" in arguments
+    assert "--returns-stabilization-window-seconds=3600" in arguments
+    assert not [one for one in operator_arguments("operator.returns=null") if "returns" in one]
+
+
+@pytest.mark.parametrize("name", ["minReadySeconds", "stabilizationWindowSeconds"])
+@pytest.mark.parametrize("value", ["9", "3601", "10m", "-60"])
+def test_a_wait_that_would_make_replicas_trade_places_is_refused(name: str, value: str) -> None:
+    assert not charts.is_accepted("foreshore", (f"operator.returns.{name}={value}",))
 
 
 def policies(*values: str) -> list[dict[str, Any]]:

@@ -94,9 +94,12 @@ def test_a_slowed_node_answers_later_by_what_was_asked(cluster: whole.Cluster) -
     before = connect_seconds(node.address)
     cluster.slow(node, delay=0.04)
     during = connect_seconds(node.address)
+    cluster.slow(node, delay=0.02)
+    changed = connect_seconds(node.address)
     cluster.quicken(node)
     after = connect_seconds(node.address)
     assert 0.038 <= during - before <= 0.055, (before, during)
+    assert 0.018 <= changed - before <= 0.035, (before, changed)
     assert after < 0.02
 
 

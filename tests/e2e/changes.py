@@ -1,7 +1,9 @@
 """What people change while it works, and what it comes to: for the tests and the failover bench."""
 
+import contextlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from e2e import versions
@@ -36,13 +38,29 @@ def arguments(world: worlds.World) -> list[str]:
     return [str(one) for one in container["args"]]
 
 
-def set_serving_image(world: worlds.World, image: str) -> None:
-    """As a chart's upgrade would."""
-    place = next(at for at, one in enumerate(arguments(world)) if one.startswith(ARGUMENT))
-    path = f"/spec/template/spec/containers/0/args/{place}"
-    patch = [{"op": "replace", "path": path, "value": ARGUMENT + image}]
+def set_arguments(world: worlds.World, chosen: Iterable[str]) -> None:
+    """Start the operator with these, as a chart's upgrade would."""
+    path = "/spec/template/spec/containers/0/args"
+    patch = [{"op": "replace", "path": path, "value": list(chosen)}]
     world.cluster.kubectl("patch", *OPERATOR, "--type=json", "-p", json.dumps(patch))
     world.cluster.kubectl("rollout", "status", *OPERATOR, "--timeout=120s", timeout=130)
+
+
+def set_serving_image(world: worlds.World, image: str) -> None:
+    """The image that the operator gives to inference pods from now on."""
+    kept = [one for one in arguments(world) if not one.startswith(ARGUMENT)]
+    set_arguments(world, [*kept, ARGUMENT + image])
+
+
+@contextlib.contextmanager
+def options(world: worlds.World, *chosen: str) -> Iterator[None]:
+    """The operator has these options too for as long as this lasts; the last of a name counts."""
+    before = arguments(world)
+    set_arguments(world, [*before, *chosen])
+    try:
+        yield
+    finally:
+        set_arguments(world, before)
 
 
 def restart_agents(world: worlds.World) -> None:
@@ -58,14 +76,19 @@ def successors(world: worlds.World) -> list[str]:
     return [one.get("reason", "") for one in found if one is not None]
 
 
-def stored_since(world: worlds.World, moment: Any) -> list[dict[str, Any]]:
-    """Decisions after a moment, once the hub has all of those that the device obeyed."""
-    made = {one.command.split("/")[0] for one in world.commands_since(moment)}
-    world.until(
-        lambda: made <= {one["metadata"]["name"] for one in world.decisions()},
-        "every record has arrived",
-    )
-    return [one for one in world.decisions() if worlds.time_of(one) > moment]
+def stored_since(
+    world: worlds.World, moment: datetime, *, device: str = worlds.DEVICE
+) -> list[dict[str, Any]]:
+    """Decisions on a device after a moment, once the hub has all of those that it obeyed."""
+    made = {one.command.split("/")[0] for one in world.commands_since(moment, device)}
+    records: list[dict[str, Any]] = []
+
+    def have_arrived() -> bool:
+        records[:] = world.decisions(f"device={device}")
+        return made <= {record["metadata"]["name"] for record in records}
+
+    world.until(have_arrived, "every record has arrived")
+    return [record for record in records if worlds.time_of(record) > moment]
 
 
 def errors(records: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:

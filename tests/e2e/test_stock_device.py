@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-import yaml
 
 from e2e import plug as plugs
 from e2e import world as worlds
@@ -89,28 +88,22 @@ def documents() -> list[dict[str, Any]]:
 @pytest.fixture
 def plug(world: worlds.World) -> Iterator[plugs.Plug]:
     """The plug, on the site's broker, at which agents too come in by a password meanwhile."""
-    file = world.resources / "plug.yaml"
-    file.write_text(yaml.safe_dump_all(documents()))
     broker = world.installed.broker
-    broker.grant(world.resources)
-    world.cluster.kubectl("apply", "--server-side", "-f", file)
     user = f"{worlds.SITE}/{PLUG}"
     authority = world.folder / "broker-ca.crt"
     authority.write_bytes(broker.authority.certificate)
-    try:
-        with (
-            by_password(world),
-            plugs.Plug(FRIENDLY).plugged_in(
-                broker.address, services.PASSWORD_PORT, user, services.USERS[user], authority
-            ) as plugged,
-        ):
-            yield plugged
-    finally:
-        world.cluster.heal()
-        world.cluster.kubectl("delete", "-f", file, "--wait=true")
-        file.unlink()
-        broker.grant(world.resources)
-        world.until_deciding()
+    with world.added("plug", documents()):
+        try:
+            with (
+                by_password(world),
+                plugs.Plug(FRIENDLY).plugged_in(
+                    broker.address, services.PASSWORD_PORT, user, services.USERS[user], authority
+                ) as plugged,
+            ):
+                yield plugged
+        finally:
+            world.cluster.heal()
+    world.until_deciding()
 
 
 @contextlib.contextmanager

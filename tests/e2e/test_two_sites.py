@@ -1,11 +1,10 @@
 """Two sites: one falls wholly silent and is held, the other is looked after as before."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-import yaml
 
 from e2e import world as worlds
 from harness import cluster
@@ -32,22 +31,18 @@ def documents(world: worlds.World) -> list[dict[str, Any]]:
 def annex(world: worlds.World) -> Iterator[worlds.World]:
     """The last edge node is a site of its own, with a device that is decided for."""
     node = world.cluster.edge[-1]
-    file = world.resources / "annex.yaml"
-    file.write_text(yaml.safe_dump_all(documents(world)))
-    world.installed.broker.grant(world.resources)
-    world.cluster.kubectl("apply", "--server-side", "-f", file)
-    name_site(world, node, SITE)
-    world.play(device=DEVICE, site=SITE)
     try:
-        world.until(lambda: set(roles(world)) == {"Active", "Standby"}, "the annex is placed", 180)
-        world.until_deciding(device=DEVICE)
-        world.until_redundant()
-        yield world
+        with world.added("annex", documents(world)):
+            name_site(world, node, SITE)
+            world.play(device=DEVICE, site=SITE)
+            try:
+                world.until_redundant(placement=PLACEMENT)
+                world.until_deciding(device=DEVICE)
+                world.until_redundant()
+                yield world
+            finally:
+                world.unplug(DEVICE)
     finally:
-        world.unplug(DEVICE)
-        world.cluster.kubectl("delete", "-f", file, "--wait=true")
-        file.unlink()
-        world.installed.broker.grant(world.resources)
         name_site(world, node, worlds.SITE)
         world.until_redundant()
         world.until_deciding()
@@ -57,19 +52,9 @@ def name_site(world: worlds.World, node: cluster.Node, site: str) -> None:
     world.cluster.kubectl("label", "node", node.name, "--overwrite", f"{cluster.LABEL_SITE}={site}")
 
 
-def roles(world: worlds.World, name: str = PLACEMENT) -> dict[str, str]:
-    """Node by role of every replica of a placement that is ready."""
-    status = world.find("inferenceplacements", name)["status"]
-    return {
-        replica["role"]: replica["node"]
-        for replica in status.get("replicas", [])
-        if replica["phase"] == "Ready"
-    }
-
-
 def test_a_site_that_is_wholly_silent_holds_no_other(annex: worlds.World) -> None:
     world, dark = annex, annex.cluster.edge[:-1]
-    holder, placed = world.authority(), nodes(world, worlds.PLACEMENT)
+    holder, placed = world.authority(), world.nodes()
     world.cluster.isolate(dark)
     try:
         world.cluster.wait_not_ready(*dark)
@@ -79,25 +64,20 @@ def test_a_site_that_is_wholly_silent_holds_no_other(annex: worlds.World) -> Non
             60,
         )
         moment = worlds.now()
-        lost = roles(world)["Standby"]
-        remove_replica(world, lost)
-        world.until(lambda: roles(world).get("Standby") is None, "the annex has lost a replica", 60)
-        world.until(lambda: set(roles(world)) == {"Active", "Standby"}, "it is made again", 90)
+        remove_replica(world, world.replicas(PLACEMENT)["Standby"])
+        world.until(
+            lambda: "Standby" not in world.replicas(PLACEMENT), "the annex has lost a replica", 60
+        )
+        world.until_redundant(90, placement=PLACEMENT)
         assert world.condition("sites", SITE, "Held") is None
         gap = worlds.gap(world.taken(DEVICE), moment)
         assert gap is not None
         assert gap < timedelta(seconds=5)
         assert world.commands_since(moment), "the silent site decides on by itself"
-        assert (world.authority(), nodes(world, worlds.PLACEMENT)) == (holder, placed)
+        assert (world.authority(), world.nodes()) == (holder, placed)
     finally:
         world.cluster.rejoin(dark)
     world.cluster.wait_ready(*dark)
-
-
-def nodes(world: worlds.World, placement: str) -> Sequence[str]:
-    """Where a placement's replicas are, ready or not."""
-    status = world.find("inferenceplacements", placement)["status"]
-    return sorted(replica["node"] for replica in status["replicas"])
 
 
 def remove_replica(world: worlds.World, node: str) -> None:

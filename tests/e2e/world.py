@@ -35,6 +35,8 @@ PLACEMENT = f"{POLICY}.hq"
 INFERENCE_TIMEOUT = "300ms"
 """Instead of the example's 100 ms: five nodes share this machine, and each answer that is late for
 want of a processor would count against the node that gave it."""
+PATIENT = "1s"
+"""The same where nodes boot meanwhile: what is asked there is what a change costs."""
 INFERENCE_LABEL = "example.com/inference=true"
 COLUMNS = ("Light=light", "CO2=co2", "Temperature=temperature")
 OCCUPIED = (385, 620)
@@ -115,6 +117,23 @@ class World:
                 }
         return found
 
+    @contextlib.contextmanager
+    def added(self, name: str, documents: Sequence[dict[str, Any]]) -> Iterator[None]:
+        """Resources beside the example's for as long as this lasts, with what their devices need.
+
+        `name` is that of their file.
+        """
+        file = self.resources / f"{name}.yaml"
+        file.write_text(yaml.safe_dump_all(documents))
+        self.installed.broker.grant(self.resources)
+        self.cluster.kubectl("apply", "--server-side", "-f", file)
+        try:
+            yield
+        finally:
+            self.cluster.kubectl("delete", "-f", file, "--wait=true")
+            file.unlink()
+            self.installed.broker.grant(self.resources)
+
     def edit_policy(self, **spec: Any) -> None:
         """Merge fields into the policy's spec, as `kubectl patch` does."""
         patch = json.dumps({"spec": spec})
@@ -178,18 +197,22 @@ class World:
                 return one["status"], one["reason"]
         return None
 
-    def placement(self) -> dict[str, Any]:
-        """The placement's status."""
-        status: dict[str, Any] = self.find("inferenceplacements", PLACEMENT)["status"]
+    def placement(self, name: str = PLACEMENT) -> dict[str, Any]:
+        """A placement's status."""
+        status: dict[str, Any] = self.find("inferenceplacements", name)["status"]
         return status
 
-    def replicas(self) -> Mapping[str, str]:
+    def replicas(self, placement: str = PLACEMENT) -> Mapping[str, str]:
         """Node by role of every replica that is ready."""
         return {
             one["role"]: one["node"]
-            for one in self.placement().get("replicas", [])
+            for one in self.placement(placement).get("replicas", [])
             if one["phase"] == "Ready"
         }
+
+    def nodes(self, placement: str = PLACEMENT) -> list[str]:
+        """Where a placement's replicas are, ready or not, by name."""
+        return sorted(replica["node"] for replica in self.placement(placement)["replicas"])
 
     def authority(self, device: str = DEVICE) -> tuple[str, int] | None:
         """(holder, epoch) of a device."""
@@ -273,13 +296,13 @@ class World:
             timeout,
         )
 
-    def hold_apart(self) -> None:
-        """Have the device held on the node that infers nothing: its calls then cross a link.
+    def hold_apart(self, device: str = DEVICE) -> None:
+        """Have a device held on the node that infers nothing: its calls then cross a link.
 
         The agent that holds it elsewhere is replaced and hands over, to the first node by name.
         """
         apart = self.cluster.edge[0].name
-        held = self.authority()
+        held = self.authority(device)
         if held is None or held[0] == apart:
             return
         pods = self.cluster.get(
@@ -288,13 +311,13 @@ class World:
         for pod in pods["items"]:
             name = pod["metadata"]["name"]
             self.cluster.kubectl("delete", "pod", name, "-n", install.AGENTS, "--wait=false")
-        self.until(lambda: (self.authority() or held)[0] == apart, f"{apart} holds the device")
-        self.until_deciding()
+        self.until(lambda: (self.authority(device) or held)[0] == apart, f"{apart} holds {device}")
+        self.until_deciding(device=device)
 
-    def until_redundant(self, timeout: float = 180) -> None:
+    def until_redundant(self, timeout: float = 180, *, placement: str = PLACEMENT) -> None:
         """Wait until an active and a standby replica serve."""
         self.until(
-            lambda: set(self.replicas()) == {"Active", "Standby"},
+            lambda: set(self.replicas(placement)) == {"Active", "Standby"},
             "an active and a standby replica serve",
             timeout,
         )

@@ -47,10 +47,8 @@ def heal(node: str) -> None:
 
 
 def slow(node: str, *, delay: float, jitter: float, owner: str) -> None:
-    """Hold each packet that leaves the node for `delay` ± `jitter` seconds."""
-    interface = link(node)
-    shaper.quicken(node, interface)
-    shaper.slow(node, interface, delay=delay, jitter=jitter, owner=owner)
+    """Hold each packet that leaves the node for `delay` ± `jitter` seconds, also if it is slow."""
+    shaper.slow(node, link(node), delay=delay, jitter=jitter, owner=owner)
 
 
 def quicken(node: str) -> None:

@@ -12,7 +12,7 @@ from builders import planning as build
 from foreshore_api import meta, v1alpha1
 from foreshore_kube.mirror import ObjectKey
 from foreshore_operator import changes, compiling, deciding, measure, store
-from foreshore_planner import health, pooling, snapshot
+from foreshore_planner import health, hysteresis, pooling, snapshot
 from foreshore_planner import plan as planning
 from foreshore_planner.world import delta, fold
 
@@ -99,6 +99,7 @@ class Rig:
             cast(compiling.Compilations, FakeCompilations()),
             self.mirrors.seen.serving_image,
             {},
+            stabilization=self.mirrors.seen.stabilization,
             on_difference=lambda kind, count: self.differences.append((kind, count)),
             clock=lambda: self.time,
         )
@@ -137,6 +138,16 @@ async def test_the_first_pass_decides_what_planning_everything_decides() -> None
     wanted = planning.plan(seen)
     assert pods(made) == {pod.name for plan in wanted.placements for pod in plan.pods} != set()
     assert [grant.device for grant in made.grants] == [grant.device for grant in wanted.grants]
+
+
+async def test_what_a_fleet_chose_reaches_the_kept_world_and_its_reference() -> None:
+    chosen = hysteresis.Stabilization(min_ready=15.0, window=120.0)
+    rig = Rig(dataclasses.replace(build.world(), stabilization=chosen))
+    await rig.decider.decide()
+    seen = rig.decider.last_seen()
+    assert seen is not None
+    assert seen.stabilization == chosen
+    assert rig.decider.observed().stabilization == chosen
 
 
 async def test_the_same_world_agrees_with_its_reference_for_hours() -> None:

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import planning as build
+from foreshore_planner import hysteresis, snapshot
 from foreshore_planner import plan as planning
-from foreshore_planner import snapshot
 from foreshore_planner.placement import returns, supply
 
 PAIR = {"replicas": 1, "standby": 1}
@@ -189,6 +189,42 @@ def test_a_placement_moves_once_in_ten_minutes_of_its_own_accord_standbys_first(
         seen = passing(build.settle(build.applied(seen, made)), 60.0)
     assert order == [(0, "p0/r2"), (10, "p0/r1"), (20, "p0/r0")]
     assert len(set(build.where(planning.plan(seen)).values())) == 3
+
+
+SOON = hysteresis.Stabilization(min_ready=10.0, window=20.0)
+
+
+def test_a_fleet_may_choose_for_how_long_a_node_is_well_first() -> None:
+    seen = dataclasses.replace(returned(sharing(), "edge-2", 9.0), stabilization=SOON)
+    early = planning.plan(seen)
+    assert build.where(early)["r1"] == "edge-1"
+    assert "it has to be well for 10s" in build.message(early, *PLACEMENT, "Redundant")
+    due = returned(build.later(seen, 1.0), "edge-2", 10.0)
+    assert build.where(planning.plan(due))["r1"] == "edge-2"
+
+
+def test_a_fleet_may_choose_how_far_apart_moves_are_that_nothing_forces() -> None:
+    seen = dataclasses.replace(crowd(1, replicas=1, standby=2), stabilization=SOON)
+    order = []
+    for seconds in range(0, 60, 5):
+        made = planning.plan(seen)
+        order += [(seconds, slot) for slot in moved(seen, made)]
+        settled = build.aged(build.settle(build.applied(seen, made)), 30.0)  # no pod just started
+        seen = passing(settled, 5.0)
+    assert order == [(0, "p0/r2"), (20, "p0/r1"), (40, "p0/r0")]
+
+
+def test_what_a_return_to_a_better_node_waits_for_is_no_fleets_choice() -> None:
+    seen = dataclasses.replace(failed_over(failback="WhenStable"), stabilization=SOON)
+    assert tried(seen, 62) == [(60, "edge-1")]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 9.9, 3601.0, float("nan"), float("inf")])
+def test_a_choice_that_would_make_replicas_trade_places_is_none(seconds: float) -> None:
+    with pytest.raises(ValueError, match="is not within 10s and 3600s"):
+        hysteresis.Stabilization(min_ready=seconds)
+    with pytest.raises(ValueError, match="is not within 10s and 3600s"):
+        hysteresis.Stabilization(window=seconds)
 
 
 def test_what_returns_stays_within_the_minute_of_its_site() -> None:
@@ -371,9 +407,9 @@ MUTANTS: dict[str, tuple[Any, str, Any, Callable[[], None]]] = {
         test_a_placement_moves_once_in_ten_minutes_of_its_own_accord_standbys_first,
     ),
     "to a node that is back this second": (
-        returns,
-        "WELL_FOR",
-        0.0,
+        returns.Aim,
+        "well_for",
+        lambda *_: 0.0,
         test_the_standby_leaves_the_shared_node_once_the_other_has_been_well_for_a_minute,
     ),
     "whatever the minute holds": (

@@ -5,8 +5,9 @@ Few sequences by default; `FORESHORE_SEQUENCES=5000` tries so many (`make nightl
 
 import dataclasses
 import os
+import types
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,10 +16,19 @@ from hypothesis import strategies as st
 from builders import changing
 from builders import planning as build
 from foreshore_api.reasons import placement as reasons
-from foreshore_planner import placing, snapshot, status, succession
+from foreshore_planner import hysteresis, placing, snapshot, status, succession
 from foreshore_planner import plan as planning
 from foreshore_planner.placement import case
-from foreshore_planner.world import deadlines, delta, fold, hearing, keys, verdicts
+from foreshore_planner.world import (
+    deadlines,
+    delta,
+    fold,
+    hearing,
+    keys,
+    placements,
+    seen,
+    verdicts,
+)
 
 SEQUENCES = settings(
     max_examples=int(os.environ.get("FORESHORE_SEQUENCES", "15")),
@@ -320,7 +330,7 @@ AGES: dict[str, tuple[str, list[Step]]] = {
         ],
     ),
     "of a node that is back": (
-        "READY",
+        "ready",
         [
             *OVERFLOWED,
             (changing.node_falls_silent, 2, 1),
@@ -342,11 +352,86 @@ def test_a_fold_that_forgets_when_an_age_decides_is_found_out(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forgotten, changes = AGES[name]
-    monkeypatch.setattr(deadlines, forgotten, (0.0,))  # of what is younger than any
+    limits = (0.0,)  # of what is younger than any
+    value = (lambda _: limits) if forgotten == "ready" else limits
+    monkeypatch.setattr(deadlines, forgotten, value)
     if forgotten == "PHASE":
         monkeypatch.setattr(deadlines, "PATIENCE", ())
     with pytest.raises(AssertionError):
         followed(changes)
+
+
+BACK_SOON: list[Step] = [
+    *OVERFLOWED,
+    (changing.stabilization_changes, 0, 0),
+    (changing.node_falls_silent, 2, 1),
+    (changing.heard, 0, 0),
+    (changing.node_returns, 2, 0),
+    (changing.node_changes, 2, 3),
+    *[(changing.wait, 4, 1), (changing.heard, 0, 0)] * 3,
+]
+"""A node is back and has room for who is in the cloud; a fleet wants it well for ten seconds."""
+
+
+def test_what_a_fleet_chose_to_wait_for_is_followed() -> None:
+    followed(BACK_SOON)
+
+
+def test_a_fold_that_forgets_what_a_fleet_chose_is_found_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(seen.KeptView, "_put_settings", lambda *_: None)
+    with pytest.raises(AssertionError):
+        followed(BACK_SOON)
+
+
+def returning() -> None:
+    """Of three replicas in the cloud the second returns a window after the first.
+
+    The window, 14 s, ends when nothing else is due: between what a report counts for.
+    """
+    full = [build.edge(name, requested=build.ROOM) for name in build.EDGES]
+    policy = build.policy(placement={"replicas": 1, "standby": 2})
+    crowded = build.world(
+        nodes=(*full, build.node("cloud-1")),
+        policies=(policy,),
+        stabilization=hysteresis.Stabilization(window=14.0),
+    )
+    now = build.aged(build.settle(build.aged(build.settle(crowded), 600.0)), 600.0)
+    fold_ = Followed()
+    fold_.follow(now)
+    now = build.with_nodes(
+        now, lambda node: dataclasses.replace(node, requested=snapshot.ComputeResources())
+    )
+    edge = []
+    for step in (3, 3, 2, 2, 2):  # 5, 5, 2, 2, 2 s
+        fold_.follow(now)
+        made = planning.plan(now)
+        after = build.settle(build.applied(now, made))
+        if after.replicas != now.replicas:
+            now = build.aged(after, 600.0)
+            fold_.follow(now)
+        edge.append(sum(node != "cloud-1" for node in build.where(made).values()))
+        now = changing.wait(now, step, 1)
+    assert edge == [1, 1, 1, 1, 2]
+
+
+def test_the_next_return_comes_when_the_window_ends_though_nothing_else_happens() -> None:
+    returning()
+
+
+def test_a_fold_that_forgets_the_window_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    until = placements._until_time_counts
+
+    longest = hysteresis.Stabilization(window=hysteresis.LONGEST)
+
+    def without_window(kept: seen.KeptView, plan: case.PlacementPlan) -> float | None:
+        view = types.SimpleNamespace(age_of=kept.age_of, stabilization=longest)
+        return until(cast(seen.KeptView, view), plan)
+
+    monkeypatch.setattr(placements, "_until_time_counts", without_window)
+    with pytest.raises(AssertionError):
+        returning()
 
 
 def test_a_fold_that_forgets_who_reports_in_time_until_the_hub_is_silent_is_found_out(

@@ -21,7 +21,16 @@ from typing import Final
 
 from foreshore_api import meta, v1alpha1
 from foreshore_operator import changes, compiling, measure, observe, store
-from foreshore_planner import containment, health, named, priors, snapshot, status, succession
+from foreshore_planner import (
+    containment,
+    health,
+    hysteresis,
+    named,
+    priors,
+    snapshot,
+    status,
+    succession,
+)
 from foreshore_planner import plan as planning
 from foreshore_planner.placement import case
 from foreshore_planner.world import delta, fold
@@ -87,6 +96,7 @@ class Decider:
     """By pod: why the API server does not let it in; `act` keeps it."""
     prior: Callable[[], priors.LatencyPriors] = lambda: priors.NOTHING
     """Says what was measured elsewhere and before."""
+    stabilization: hysteresis.Stabilization = hysteresis.DEFAULT
     on_difference: Callable[[str, int], None] = lambda _kind, _count: None
     clock: Callable[[], float] = time.monotonic
     _world: fold.KeptWorld = field(init=False)
@@ -214,6 +224,7 @@ class Decider:
             self.hub,
             self.compilations,
             serving_image=self.serving_image,
+            stabilization=self.stabilization,
             refusals=self.refusals,
         )
 
@@ -236,6 +247,7 @@ class Decider:
             compiled=compiled,
             heard=heard,
             serving_image=self.serving_image,
+            stabilization=self.stabilization,
             priors=prior,
         )
 

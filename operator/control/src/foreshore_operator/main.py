@@ -20,7 +20,7 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 import uvloop
@@ -46,10 +46,9 @@ from foreshore_operator import (
     store,
     watchdog,
 )
-from foreshore_operator.history import hub as hub_history
-from foreshore_operator.history import keeping, source
+from foreshore_operator.history import keeping, sources
 from foreshore_planner import health as node_health
-from foreshore_planner import priors
+from foreshore_planner import hysteresis
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +70,11 @@ def about(
     """Put inference where its latency budget holds, and decide who may command a device."""
 
 
-def _option(env: str, text: str, *names: str) -> Any:
-    return typer.Option(*names, envvar=f"FORESHORE_{env}", help=text)
+def _option(env: str, text: str, *names: str, **more: Any) -> Any:
+    return typer.Option(*names, envvar=f"FORESHORE_{env}", help=text, **more)
+
+
+_BOUNDED: Final[dict[str, Any]] = {"min": hysteresis.SHORTEST, "max": hysteresis.LONGEST}
 
 
 @application.command()
@@ -112,6 +114,22 @@ def run(
             "--quarantine/--no-quarantine",
         ),
     ] = True,
+    returns_min_ready_seconds: Annotated[
+        float,
+        _option(
+            "RETURNS_MIN_READY_SECONDS",
+            "For how long a node is Ready before a replica goes there though nothing forces it.",
+            **_BOUNDED,
+        ),
+    ] = hysteresis.DEFAULT.min_ready,
+    returns_stabilization_window_seconds: Annotated[
+        float,
+        _option(
+            "RETURNS_STABILIZATION_WINDOW_SECONDS",
+            "Between two moves of one placement that nothing forces.",
+            **_BOUNDED,
+        ),
+    ] = hysteresis.DEFAULT.window,
     kubeconfig: Annotated[
         Path | None, _option("KUBECONFIG", "Absent: $KUBECONFIG, else the pod's account.")
     ] = None,
@@ -139,6 +157,9 @@ def run(
         prometheus_ca=prometheus_ca,
         prometheus_token_file=prometheus_token_file,
         quarantine=quarantine,
+        stabilization=hysteresis.Stabilization(
+            min_ready=returns_min_ready_seconds, window=returns_stabilization_window_seconds
+        ),
         kubeconfig=kubeconfig,
         metrics_port=metrics_port,
     )
@@ -211,9 +232,15 @@ async def operator(chosen: settings.OperatorSettings) -> AsyncIterator[Operator]
             ]
             if hub is not None:
                 work.append(tasks.create_task(hub.run(), name="hub"))
+            histories = sources.chosen(
+                chosen,
+                parts.passes.decider.last_seen,
+                lambda name, outcome: parts.metrics.history.labels(name, outcome).inc(),
+                stack,
+            )
+            parts.passes.decider.prior = keeping.Histories(*histories).priors
             work.extend(
-                tasks.create_task(kept.run(), name=f"history of {kept.name}")
-                for kept in _histories(chosen, parts, stack)
+                tasks.create_task(kept.run(), name=f"history of {kept.name}") for kept in histories
             )
             try:
                 yield parts
@@ -224,38 +251,6 @@ async def operator(chosen: settings.OperatorSettings) -> AsyncIterator[Operator]
                     task.cancel()
                 await asyncio.wait(work)
                 election.cancel()
-
-
-def _histories(
-    chosen: settings.OperatorSettings, parts: Operator, stack: contextlib.AsyncExitStack
-) -> tuple[keeping.History, ...]:
-    """The sources of priors, nearest first; the client of Prometheus costs who has none nothing."""
-    decider = parts.passes.decider
-    sources: list[tuple[str, source.LatencySource, priors.PriorOrigin]] = [
-        ("Hub", hub_history.HubHistory(decider.last_seen), priors.PriorOrigin.POOLED)
-    ]
-    if chosen.prometheus_url is not None:
-        from foreshore_operator.history import prometheus
-
-        client = prometheus.PrometheusHistory(
-            chosen.prometheus_url,
-            token_file=chosen.prometheus_token_file,
-            ca=chosen.prometheus_ca,
-        )
-        stack.callback(client.close)
-        sources.append(("Prometheus", client, priors.PriorOrigin.RECORDED))
-
-    def kept_of(
-        name: str, asked: source.LatencySource, origin: priors.PriorOrigin
-    ) -> keeping.History:
-        count = parts.metrics.history.labels
-        return keeping.History(
-            asked, name, count=lambda outcome: count(name, outcome).inc(), origin=origin
-        )
-
-    kept = tuple(kept_of(*named) for named in sources)
-    decider.prior = keeping.Histories(*kept).priors
-    return kept
 
 
 async def _campaign(parts: Operator) -> None:
@@ -323,6 +318,7 @@ def _assemble(
             compilations,
             chosen.serving_image,
             writing.refusals,
+            stabilization=chosen.stabilization,
             on_difference=lambda kind, count: figures.differences.labels(kind).inc(count),
         ),
     )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from foreshore_api import v1alpha1
 from foreshore_operator import compilation, compiling, measure, store
-from foreshore_planner import snapshot
+from foreshore_planner import hysteresis, snapshot
 
 
 def observe(
@@ -18,6 +18,7 @@ def observe(
     compilations: compiling.Compilations,
     *,
     serving_image: str,
+    stabilization: hysteresis.Stabilization,
     refusals: Mapping[tuple[str, str], str],
 ) -> Callable[[], snapshot.Snapshot]:
     """Take hold of this moment; `refusals` is what the last pass heard of its pods.
@@ -32,6 +33,7 @@ def observe(
         now=datetime.datetime.now(datetime.UTC),
         monotonic=time.monotonic(),
         serving_image=serving_image,
+        stabilization=stabilization,
         sites=tuple(seen.all_of(v1alpha1.Site)),
         profiles=written.profiles,
         devices=written.devices,

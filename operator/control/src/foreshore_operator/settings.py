@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from foreshore_planner import hysteresis
+
 
 @dataclass(frozen=True, slots=True)
 class OperatorSettings:
@@ -27,6 +29,8 @@ class OperatorSettings:
     """Read again for each question."""
     quarantine: bool = True
     """Whether nodes that fall silent again and again get nothing new for a while."""
+    stabilization: hysteresis.Stabilization = hysteresis.DEFAULT
+    """How steady things have to be before a replica moves though nothing forces it."""
     kubeconfig: Path | None = None
     """Absent: $KUBECONFIG, else the pod's service account."""
     metrics_port: int = 8080

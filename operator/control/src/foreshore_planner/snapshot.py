@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from foreshore_api import v1alpha1
 from foreshore_api.wire import report
-from foreshore_planner import named
+from foreshore_planner import hysteresis, named
 from foreshore_planner import priors as latency_priors
 
 T = TypeVar("T")
@@ -329,6 +329,8 @@ class Snapshot:
     """Seconds since `fleet` was received: ages inside are that much older."""
     priors: latency_priors.LatencyPriors = latency_priors.NOTHING
     """What was measured elsewhere and before."""
+    stabilization: hysteresis.Stabilization = hysteresis.DEFAULT
+    """How steady things have to be before a replica moves though nothing forces it."""
 
     @functools.cached_property
     def named(self) -> named.NamedObjects:

@@ -2,7 +2,8 @@
 
 Runs in a container that shares a node's network namespace; iptables hands it the packets through a
 netfilter queue with --queue-bypass, so that nothing is lost when it is not there. Packets leave in
-the order they came, as on a real link: jitter delays, it does not reorder.
+the order they came, as on a real link: jitter delays, it does not reorder. On SIGHUP it reads
+another delay and jitter from CHANGED; what it holds already leaves when it would have left.
 
     delay.py --queue 40 --delay 0.040 --jitter 0.005
 """
@@ -11,10 +12,13 @@ import argparse
 import collections
 import random
 import select
+import signal
 import time
+from pathlib import Path
 
 import netfilterqueue
 
+CHANGED = Path("/run/foreshore-delay")  # two numbers: seconds of delay and of jitter
 CAPACITY = 20000  # packets held at once; more are dropped by the kernel, as a full link would
 
 
@@ -25,6 +29,11 @@ def main() -> None:
     parser.add_argument("--delay", type=float, required=True, help="seconds")
     parser.add_argument("--jitter", type=float, default=0.0, help="seconds, more or less")
     asked = parser.parse_args()
+
+    def change(*_: object) -> None:
+        asked.delay, asked.jitter = map(float, CHANGED.read_text().split())
+
+    signal.signal(signal.SIGHUP, change)
 
     held: collections.deque[tuple[float, netfilterqueue.Packet]] = collections.deque()
 

@@ -5,11 +5,11 @@
     it left a better node, and `failback` is WhenStable     ──► FailedBack
 
 One replica of a placement at a time, a standby before an active one, and rarely: only where all is
-well otherwise, to a node that has been well for a while, once in ten minutes, back once an hour.
-What waits for that is told. Latency alone is no reason but for `failback`, and no return makes
-replicas share a domain, so that two never trade places. Called by `placing` when all that is forced
-has its node: a return takes what is left of the room and of the site's minute, and makes no room
-for itself.
+well otherwise, to a node that has been well for a while, once in a stabilisation window, back once
+an hour (`hysteresis`). What waits for that is told. Latency alone is no reason but for `failback`,
+and no return makes replicas share a domain, so that two never trade places. Called by `placing`
+when all that is forced has its node: a return takes what is left of the room and of the site's
+minute, and makes no room for itself.
 """
 
 import dataclasses
@@ -37,14 +37,8 @@ from foreshore_planner.placement import (
 from foreshore_planner.placement.case import Case, Delay
 from foreshore_planner.placement.solve import problem
 
-WELL_FOR: Final = 60.0
-"""Seconds for which a node has to be Ready before a replica goes there though nothing forces it."""
-
-APART: Final = 600.0
-"""Seconds between two moves of one placement that nothing forces."""
-
 STABLE_FOR: Final = 3600.0
-"""The same of WELL_FOR and APART for `failback: WhenStable`."""
+"""Seconds: what `failback: WhenStable` takes for both waits of `hysteresis.Stabilization`."""
 
 CLEARLY: Final = 0.8
 """Of two nodes that cost the same, the one that is predicted to take this share is better."""
@@ -65,10 +59,10 @@ class Aim:
     is_local: bool = True
     """Whether only nodes of its own site would."""
 
-    @property
-    def well_for(self) -> float:
-        """Seconds for which the node has to be Ready."""
-        return STABLE_FOR if self.cause == reasons.FAILED_BACK else WELL_FOR
+    def well_for(self, case: Case) -> float:
+        """Return for how many seconds the node has to be Ready."""
+        is_back = self.cause == reasons.FAILED_BACK
+        return STABLE_FOR if is_back else case.seen.stabilization.min_ready
 
 
 def shared_domain(stock: supply.Supply, case: Case, held: Held) -> Iterator[Aim]:
@@ -255,12 +249,13 @@ def _choose(
     if due is not None:
         message = f"{what} moves to {able[0].node.name} at {due} at the earliest"
         return Delay(f"{message}: such moves are kept apart", is_pending=True)
-    ready = [offer for offer in able if offer.node.ready_age >= aim.well_for]
+    well_for = aim.well_for(case)
+    ready = [offer for offer in able if offer.node.ready_age >= well_for]
     if not ready:
         first = max(able, key=lambda offer: offer.node.ready_age)
-        due = _moment(case.seen.now + timedelta(seconds=aim.well_for - first.node.ready_age))
+        due = _moment(case.seen.now + timedelta(seconds=well_for - first.node.ready_age))
         message = f"{what} moves to {first.node.name} at {due} at the earliest"
-        return Delay(f"{message}: it has to be well for {aim.well_for:.0f}s", is_pending=True)
+        return Delay(f"{message}: it has to be well for {well_for:.0f}s", is_pending=True)
     if stock.pace(case.site).moves <= 0:
         message = f"{what} waits: site {case.site} has used up its moves of this minute"
         return Delay(message, is_pending=True)
@@ -275,10 +270,12 @@ def _not_before(case: Case, aim: Aim) -> str | None:
     now = case.seen.now
     past = case.before.status.moves if case.before is not None else ()
     ends = [now]
-    for causes, apart in ((reasons.UNFORCED, APART), ({reasons.FAILED_BACK}, STABLE_FOR)):
+    rests = [(reasons.UNFORCED, case.seen.stabilization.window)]
+    if aim.cause == reasons.FAILED_BACK:
+        rests.append((frozenset({reasons.FAILED_BACK}), STABLE_FOR))
+    for causes, apart in rests:
         rest = timedelta(seconds=apart)
-        is_concerned = apart == APART or aim.cause == reasons.FAILED_BACK
-        lately = incumbents.departures(past, now - rest) if is_concerned else []
+        lately = incumbents.departures(past, now - rest)
         ends += [scalars.instant(move.time) + rest for move in lately if move.cause in causes]
     return _moment(max(ends)) if max(ends) > now else None
 

@@ -45,5 +45,6 @@ class Changes:
     refusals: set[named.Key] = field(default_factory=set)
     compiled: set[named.Key] = field(default_factory=set)
     serving_image: bool = False
+    stabilization: bool = False
     due: set[Any] = field(default_factory=set)
     """What asked to be looked at by now, of those that do not age themselves."""

@@ -9,14 +9,14 @@ import math
 from collections.abc import Hashable, Iterable
 from typing import Final
 
-from foreshore_planner import health, leaving, quarantine
+from foreshore_planner import health, hysteresis, leaving, quarantine
 from foreshore_planner.placement import callers, case, returns, serving, troubles
 
 LEASE: Final = (math.nextafter(health.LEASE_STALE, math.inf),)
 """Limits of the age of a node's Lease: it is stale when it is older."""
 
-READY: Final = (case.RETURNING, returns.WELL_FOR, returns.STABLE_FOR)
-"""Limits of the time since a node became Ready again."""
+READY: Final = (case.RETURNING, returns.STABLE_FOR)
+"""Limits of the time since a node became Ready again, beside what a fleet chooses (`ready`)."""
 
 FLAP: Final = (quarantine.WINDOW,)
 """Limits of the time since a node fell silent."""
@@ -44,6 +44,11 @@ PHASE: Final = tuple(
 
 PATIENCE: Final = (troubles.STARTING_FOR, troubles.CREATING_FOR, troubles.SERVED_FOR)
 """Those that a model which is compiled first lengthens."""
+
+
+def ready(stabilization: hysteresis.Stabilization) -> tuple[float, ...]:
+    """Return the limits of the time since a node became Ready again; the last is READY's."""
+    return (stabilization.min_ready, *READY)
 
 
 class Deadlines:

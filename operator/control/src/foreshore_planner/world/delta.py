@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from foreshore_api import meta, v1alpha1
 from foreshore_api.wire import report
-from foreshore_planner import containment, named, snapshot, status, succession
+from foreshore_planner import containment, hysteresis, named, snapshot, status, succession
 from foreshore_planner import priors as latency_priors
 from foreshore_planner.placement import case
 
@@ -59,6 +59,8 @@ class Delta:
     heard: HubStatement | None = None
     """What the hub says now; None where nothing new was heard, also not that it is away."""
     serving_image: str | None = None
+    """None where it is as it was."""
+    stabilization: hysteresis.Stabilization | None = None
     """None where it is as it was."""
     priors: latency_priors.LatencyPriors | None = None
     """None where they are as they were. They rank nodes, so that placements see them when they are
@@ -120,6 +122,7 @@ def between(before: snapshot.Snapshot | None, after: snapshot.Snapshot) -> Delta
         compiled=changed(before.compiled, after.compiled),
         heard=HubStatement(after.fleet, after.fleet_age) if is_heard else None,
         serving_image=after.serving_image,
+        stabilization=after.stabilization,
         priors=after.priors if after.priors is not before.priors else None,
     )
 

@@ -78,7 +78,7 @@ class Keys:
         self._of_agents(changes)
         self._of_product(changes)
         self._of_names(changes)
-        if changes.serving_image:
+        if changes.serving_image or changes.stabilization:
             self.all_placements()
         if changes.hub:
             self.everything()

@@ -21,7 +21,7 @@ from foreshore_planner import (
     residuals,
     snapshot,
 )
-from foreshore_planner.placement import case, in_agents, pace, retained, returns, slots, supply
+from foreshore_planner.placement import case, in_agents, pace, retained, slots, supply
 from foreshore_planner.world import groups
 from foreshore_planner.world.changes import Alteration
 from foreshore_planner.world.seen import KeptView
@@ -33,9 +33,9 @@ V = TypeVar("V")
 Key = binding.Key
 At = snapshot.At
 
-LOOKED_AT_AGAIN = (pace.WINDOW, returns.APART, slots.LATE_FOR, slots.AVOIDED_FOR)
-"""Seconds after a move at which it counts no more: for its site's minute, for its placement's next
-move of its own accord, for where it left."""
+LOOKED_AT_AGAIN = (pace.WINDOW, slots.LATE_FOR, slots.AVOIDED_FOR)
+"""Seconds after a move at which it counts no more: for its site's minute, for where it left. And
+after what a fleet chooses, for its placement's next move of its own accord (`hysteresis`)."""
 
 
 @dataclass(slots=True)
@@ -293,7 +293,8 @@ def _site_of_delay(plan: case.PlacementPlan) -> Iterable[str]:
 def _until_time_counts(kept: KeptView, plan: case.PlacementPlan) -> float | None:
     """Return in how many seconds a move of a placement counts less, or its error is said."""
     ages = [age for move in plan.moves if (age := kept.age_of(move.time)) is not None]
-    waits = [limit - age for age in ages for limit in LOOKED_AT_AGAIN if limit >= age]
+    limits = (kept.stabilization.window, *LOOKED_AT_AGAIN)
+    waits = [limit - age for age in ages for limit in limits if limit >= age]
     error = plan.budget.model_error if plan.budget is not None else None
     age = kept.age_of(error.since) if error is not None else None
     if age is not None and age < residuals.PERSISTS:

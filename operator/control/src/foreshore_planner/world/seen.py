@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from foreshore_api import meta, scalars, v1alpha1
 from foreshore_api.wire import report, serving
-from foreshore_planner import health, named, priors, quarantine, snapshot
+from foreshore_planner import health, hysteresis, named, priors, quarantine, snapshot
 from foreshore_planner.world import deadlines, delta, groups, hearing
 from foreshore_planner.world.changes import Alteration, Changes
 
@@ -50,6 +50,7 @@ class KeptView:
         self.refusals: dict[named.Key, str] = {}
         self.compiled: dict[named.Key, snapshot.Compiled] = {}
         self.serving_image = ""
+        self.stabilization = hysteresis.DEFAULT
         self.priors = priors.NOTHING
         self.now = datetime.fromtimestamp(0, UTC)
         self.monotonic = 0.0
@@ -96,6 +97,7 @@ class KeptView:
         """Take a delta; what it and the time since the last one changed."""
         changes = Changes()
         self.now, self.monotonic = change.now, change.monotonic
+        self._put_settings(change, changes)
         for kind, objects in change.objects.items():
             for key, resource in objects.items():
                 self._put_object(kind, key, resource, changes)
@@ -106,9 +108,6 @@ class KeptView:
         self._put_parts(change, changes)
         _merge(self.refusals, change.refusals, changes.refusals)
         _merge(self.compiled, change.compiled, changes.compiled)
-        if change.serving_image is not None:
-            changes.serving_image = change.serving_image != self.serving_image
-            self.serving_image = change.serving_image
         if change.priors is not None:
             self.priors = change.priors
         if change.heard is not None:
@@ -125,6 +124,7 @@ class KeptView:
             now=self.now,
             monotonic=self.monotonic,
             serving_image=self.serving_image,
+            stabilization=self.stabilization,
             sites=tuple(objects[v1alpha1.Site.kind].values()),
             clusters=tuple(objects[v1alpha1.Cluster.kind].values()),
             placements=tuple(objects[PLACEMENT].values()),
@@ -184,6 +184,15 @@ class KeptView:
             labelled=self.labelled,
         )
 
+    def _put_settings(self, change: delta.Delta, changes: Changes) -> None:
+        if change.serving_image is not None:
+            changes.serving_image = change.serving_image != self.serving_image
+            self.serving_image = change.serving_image
+        if change.stabilization is not None and change.stabilization != self.stabilization:
+            self.stabilization, changes.stabilization = change.stabilization, True
+            for name in self.nodes:
+                self._await_node(name)
+
     def _put_object(
         self, kind: str, key: named.Key, resource: meta.Resource | None, changes: Changes
     ) -> None:
@@ -212,11 +221,16 @@ class KeptView:
             old is None
             or node is None
             or _without_ages(old) != _without_ages(node)
-            or _levels(old) != _levels(node)
+            or self._levels(old) != self._levels(node)
             or _flaps(old, aged) != _flaps(node, self.monotonic)
         ):
             changes.nodes[name] = Alteration(old, node)
         self._await_node(name)
+
+    def _levels(self, node: snapshot.Node) -> tuple[object, ...]:
+        """Return what a node's ages decide."""
+        steps = sum(node.ready_age >= limit for limit in deadlines.ready(self.stabilization))
+        return (health.silence(node), steps, quarantine.count(node))
 
     def _await_node(self, name: str) -> None:
         node = self.nodes.get(name)
@@ -225,7 +239,11 @@ class KeptView:
             lease = node.lease_age
             stale = deadlines.crossing(lease, deadlines.LEASE) if lease is not None else None
             flaps = [deadlines.crossing(age, deadlines.FLAP) for age in node.flaps]
-            waits = [stale, deadlines.crossing(node.ready_age, deadlines.READY), *flaps]
+            waits = [
+                stale,
+                deadlines.crossing(node.ready_age, deadlines.ready(self.stabilization)),
+                *flaps,
+            ]
         wait = min((wait for wait in waits if wait is not None), default=None)
         aged = self._aged[("node", name)]
         self.queue.put(("node", name), aged + wait if wait is not None else None)
@@ -322,12 +340,6 @@ class KeptView:
 
 def _without_ages(node: snapshot.Node) -> snapshot.Node:
     return dataclasses.replace(node, ready_age=0.0, silent_age=None, lease_age=None, flaps=())
-
-
-def _levels(node: snapshot.Node) -> tuple[object, ...]:
-    """Return what a node's ages decide."""
-    steps = sum(node.ready_age >= limit for limit in deadlines.READY)
-    return (health.silence(node), steps, quarantine.count(node))
 
 
 def _flaps(node: snapshot.Node, at: float) -> list[int]:
