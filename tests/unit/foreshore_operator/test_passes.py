@@ -59,6 +59,21 @@ class Unmarked:
         return frozenset()
 
 
+class MarkedOnce:
+    """Something is dirty once, after two seconds."""
+
+    def __init__(self) -> None:
+        self.at: float | None = 2.0
+
+    async def wait(self, patience: float) -> frozenset[Any]:
+        if self.at is None or patience < self.at:
+            await asyncio.sleep(patience)
+            return frozenset()
+        await asyncio.sleep(self.at)
+        self.at = None
+        return frozenset({"a node is lost"})
+
+
 def clock() -> float:
     return asyncio.get_running_loop().time()
 
@@ -106,3 +121,26 @@ async def test_a_hub_that_falls_silent_makes_a_pass_as_soon_as_that_means_someth
     await passed(loop_of(decider), 24.0)
     began, second = decider.made_at[:2]
     assert second - began == pytest.approx(20.0 + UNLESS_HEARD, abs=passes.SPACING)
+
+
+class FailingDecider(FakeDecider):
+    """Its second pass meets a defect."""
+
+    async def decide(self) -> delta.PlanDelta:
+        made = await super().decide()
+        if len(self.made_at) == 2:
+            raise RuntimeError("a defect")
+        return made
+
+    def begin_anew(self) -> None:
+        """Nothing is kept."""
+
+
+async def test_a_pass_that_failed_is_made_again_soon_although_nothing_is_dirty() -> None:
+    """What it had taken in was lost until the next full pass, half a minute later."""
+    decider = FailingDecider(answers_for=600.0)
+    loop = loop_of(decider)
+    loop.marks = cast(Any, MarkedOnce())
+    await passed(loop, 60.0)
+    _, failed, again = decider.made_at[:3]
+    assert again - failed == pytest.approx(passes.FAILED, abs=passes.SPACING)

@@ -30,7 +30,9 @@ from foreshore_planner.world import delta
 log = logging.getLogger(__name__)
 
 SPACING = 0.2
-"""Seconds after a failed pass before the next, so that a defect does not become a busy loop."""
+"""Seconds between two passes for which nothing is dirty."""
+FAILED = 5.0
+"""Seconds after a failed pass before the next, if nothing is dirty before."""
 
 NAMED = 5
 """Causes of a pass that the log names at most."""
@@ -107,7 +109,8 @@ class Passes:
             self.figures.passes.labels("failed").inc()
             self.decider.begin_anew()
             self._whole_at = None
-            return SPACING * 25
+            self._note_due(FAILED, None)
+            return FAILED
         self.defects.end_pass()
         self.figures.passes.labels("acted" if is_leading else "followed").inc()
         self.figures.pass_seconds.observe(self.clock() - started)
