@@ -59,6 +59,8 @@ class Passes:
     clock: Callable[[], float] = time.monotonic
     _whole_at: float | None = field(init=False, default=None)
     """When everything is looked at next; None while this replica does not lead."""
+    _drops: int = field(init=False, default=0)
+    """Of the queue of statuses, when everything was looked at last."""
     _due_at: float = field(init=False, default=0.0)
     """When a pass is due at the latest."""
     _due_unless_heard: float = field(init=False, default=math.inf)
@@ -152,7 +154,10 @@ class Passes:
             self._unsaid.clear()
             self.act.stand_down()
             return made
-        if self._whole_at is None or now >= self._whole_at or self.decider.is_begun_anew:
+        # a lead that was lost and won again between two passes shows by what it dropped
+        has_dropped, self._drops = self.act.queue.drops != self._drops, self.act.queue.drops
+        is_due = self._whole_at is None or now >= self._whole_at
+        if is_due or has_dropped or self.decider.is_begun_anew:
             self._whole_at = now + self.settings.whole_pass_seconds
             return self.decider.everything(made)
         return made
