@@ -85,8 +85,6 @@ class HubEvidence:
         Only the thread looks into it."""
         self._since = ("", 0)
         """Boot and revision of that."""
-        self._is_complete = True
-        """Whether that brought all there was."""
         self._changes = merged.FleetChanges()
         """Since they were asked for last."""
         self._untold = merged.FleetChanges()
@@ -94,6 +92,8 @@ class HubEvidence:
         self._received_at = 0.0
         self._session: aiohttp.ClientSession | None = None
         self._unread: frozenset[str] = frozenset()
+        self._is_complete = True
+        """Whether the newest answer brought all there was."""
         self.asked = asyncio.Event()
         """Set once the hub has answered, or has failed to, for the first time."""
 
