@@ -146,6 +146,7 @@ def vector(**more: object) -> bytes:
         pytest.param(b"[" * 100_000, 200, "no Prometheus", id="deep nesting"),
         pytest.param(b'{"status":"success"}', 200, "no Prometheus", id="no data"),
         pytest.param(b'{"data":{"result":[1]}}', 200, "no Prometheus", id="no vector"),
+        pytest.param(b"1" * 5000, 200, "no Prometheus", id="a number that nobody can read"),
         pytest.param(b"x" * 5000, 200, "more than", id="an answer without an end"),
         pytest.param(b"bad_data: parse error", 400, "refuses: bad_data", id="a refusal"),
         pytest.param(b"\x1b[31mno", 503, "refuses: ", id="a refusal with control characters"),

@@ -322,3 +322,24 @@ async def test_a_storm_on_one_object_is_delivered_as_few_events_and_ends_with_th
     await asyncio.sleep(0.1)
     assert len(delivered) < 5000
     assert mirror.version_of(delivered[-1].document).resource_version == "4999"
+
+
+async def test_an_event_that_cannot_be_taken_in_stops_none_behind_it() -> None:
+    """Nothing that Kopf watches came through any more, and nobody said so."""
+    delivered: list[str] = []
+
+    def deliver(event: intake.WatchedEvent) -> None:
+        name = event.document["metadata"]["name"]
+        if name == "strange":
+            raise RuntimeError("a defect")
+        delivered.append(name)
+
+    handed = handover.Handover(asyncio.get_running_loop(), deliver)
+    for name in ("strange", "plain"):
+        document = {"metadata": {"name": name, "uid": f"uid-{name}"}}
+        handed.put(intake.WatchedEvent("Site", "ADDED", document))
+        await asyncio.sleep(0.01)
+    async with asyncio.timeout(patience.SECONDS):
+        while not delivered:  # noqa: ASYNC110 (the loop delivers)
+            await asyncio.sleep(0.01)
+    assert delivered == ["plain"]

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -215,6 +216,39 @@ async def answering(
 
     async with door(handler) as url, measure.HubEvidence(url, ca=None, token_file=None) as hub:
         yield hub, asked
+
+
+async def test_an_answer_overtaken_by_a_part_is_asked_for_again() -> None:
+    """A right could be moved on evidence from before it: the rest of the part was on its way."""
+    part = lines(agent_line("edge-1"), base=5, revision=8, isComplete=False)
+    rest = lines(agent_line("edge-2"), base=8, revision=9)
+    async with answering(lines(), lines(base=5, revision=6), rest) as (hub, asked):
+        assert await hub.refresh()
+        assert not await hub._take_lines(part), "another task had asked at the same time"
+        assert await hub.refresh()
+        fleet, _ = hub.evidence()
+
+    assert fleet is not None
+    assert [agent.node for agent in fleet.agents] == ["edge-1", "edge-2"]
+    assert len(asked) == 3
+
+
+async def test_a_pass_can_ask_while_the_session_is_made_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It met the session that was being closed, and the pass failed."""
+    close, answers = aiohttp.ClientSession.close, list[bool]()
+    async with answering(lines(), lines(base=5, revision=5)) as (hub, _):
+
+        async def closing(session: aiohttp.ClientSession) -> None:
+            await close(session)
+            if len(answers) < 1:
+                answers.append(await hub.refresh())
+
+        monkeypatch.setattr(aiohttp.ClientSession, "close", closing)
+        await hub._reconnect()
+        monkeypatch.undo()
+    assert answers == [True]
 
 
 ABSURD = 10**400

@@ -382,6 +382,17 @@ async def test_a_pod_that_could_not_be_made_is_tried_again_though_nothing_change
     assert "Pod" in rig.kube.made
 
 
+async def test_a_leader_that_was_held_up_writes_a_second_later_what_it_could_not(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It renewed its Lease as it went on, and wrote half a minute later."""
+    monkeypatch.setattr(Leader, "may_write", lambda _: False)
+    assert await rig.carry_out() == 1.0
+    monkeypatch.undo()
+    await rig.try_again()
+    assert "Pod" in rig.kube.made
+
+
 async def test_a_placement_that_is_there_with_its_pods_is_not_looked_at_again(rig: Rig) -> None:
     (placement,) = planning.plan(rig.seen).placements
     (intent,) = placement.pods

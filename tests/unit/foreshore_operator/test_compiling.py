@@ -135,3 +135,25 @@ def test_what_runs_for_a_policy_stays_while_its_edit_is_pending() -> None:
     made = planning.plan(pending(dataclasses.replace(settled, policies=(edit,))))
     assert [removal.name for removal in made.removals] == []
     assert made.retired == ()
+
+
+class Defective(compilation.Compiler):
+    """Every policy meets a defect of ours, and takes longer than a slice."""
+
+    def _subjects(self, decision_policy: v1alpha1.DecisionPolicy) -> Any:
+        raise RuntimeError(f"a defect with {decision_policy.name}")
+
+
+async def test_policies_that_meet_a_defect_are_tried_once_an_offer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """More of them than a slice holds were tried again and again, at full load, without an end."""
+    monkeypatch.setattr(compiling, "SLICE", 0.0)
+    compiler = Defective()
+    policies = [build.policy(name=f"p{number}") for number in range(5)]
+    async with running(compiler) as compilations:
+        for _ in range(2):
+            compilations.offer(written(*policies))
+            assert await compilations.settled(5.0)
+            policies.append(build.policy(name="added"))
+    assert all(answer.mark is None for answer in compiler.answers.values())

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import types
 from typing import Any, cast
 
 import pytest
 
-from foreshore_operator import passes
+from foreshore_api import v1alpha1
+from foreshore_operator import defects, metrics, passes, status_queue
 from foreshore_planner.world import delta
 
 pytestmark = pytest.mark.looptime
@@ -59,6 +61,21 @@ class Unmarked:
         return frozenset()
 
 
+class MarkedOnce:
+    """Something is dirty once, after two seconds."""
+
+    def __init__(self) -> None:
+        self.at: float | None = 2.0
+
+    async def wait(self, patience: float) -> frozenset[Any]:
+        if self.at is None or patience < self.at:
+            await asyncio.sleep(patience)
+            return frozenset()
+        await asyncio.sleep(self.at)
+        self.at = None
+        return frozenset({"a node is lost"})
+
+
 def clock() -> float:
     return asyncio.get_running_loop().time()
 
@@ -106,3 +123,74 @@ async def test_a_hub_that_falls_silent_makes_a_pass_as_soon_as_that_means_someth
     await passed(loop_of(decider), 24.0)
     began, second = decider.made_at[:2]
     assert second - began == pytest.approx(20.0 + UNLESS_HEARD, abs=passes.SPACING)
+
+
+class FailingDecider(FakeDecider):
+    """Its second pass meets a defect."""
+
+    async def decide(self) -> delta.PlanDelta:
+        made = await super().decide()
+        if len(self.made_at) == 2:
+            raise RuntimeError("a defect")
+        return made
+
+    def begin_anew(self) -> None:
+        """Nothing is kept."""
+
+
+async def test_a_pass_that_failed_is_made_again_soon_although_nothing_is_dirty() -> None:
+    """What it had taken in was lost until the next full pass, half a minute later."""
+    decider = FailingDecider(answers_for=600.0)
+    loop = loop_of(decider)
+    loop.marks = cast(Any, MarkedOnce())
+    await passed(loop, 60.0)
+    _, failed, again = decider.made_at[:3]
+    assert again - failed == pytest.approx(passes.FAILED, abs=passes.SPACING)
+
+
+class LeadingDecider(FakeDecider):
+    """Counts how often everything was asked for."""
+
+    wholes = 0
+
+    def everything(self, made: delta.PlanDelta) -> delta.PlanDelta:
+        self.wholes += 1
+        return made
+
+    async def granted(self, _: Any) -> tuple[dict[Any, Any], tuple[()]]:
+        return {}, ()
+
+    async def rows(self, _: Any) -> tuple[tuple[()], tuple[()]]:
+        return (), ()
+
+
+class LeadingAct(Quiet):
+    """Writes nothing, and has a queue of statuses."""
+
+    def __init__(self) -> None:
+        self.queue = status_queue.StatusQueue(
+            cast(Any, None), metrics.Metrics(), defects.Defects(), clock
+        )
+
+    async def carry_out(self, *_: Any) -> None:
+        """Nothing is due."""
+
+
+async def test_statuses_that_were_dropped_are_said_anew_by_a_leader_that_leads_again() -> None:
+    """The lead was lost and won within one pass: they were left unsaid for five minutes."""
+    decider = LeadingDecider(answers_for=600.0)
+    loop, acting = loop_of(decider), LeadingAct()
+    loop.act = cast(Any, acting)
+    loop.leader = cast(Any, types.SimpleNamespace(is_leader=True))
+    for _ in range(2):
+        await loop.once()
+    assert decider.wholes == 1
+    acting.queue.drop()
+    await loop.once()
+    assert decider.wholes == 1, "nothing waited, nothing was lost"
+    status = v1alpha1.DeviceStatus(observed_generation=1)
+    acting.queue.offer([status_queue.QueuedStatus("Device", "hq", "room", status)])
+    acting.queue.drop()
+    for _ in range(2):
+        await loop.once()
+    assert decider.wholes == 2

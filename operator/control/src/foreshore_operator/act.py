@@ -37,12 +37,15 @@ from foreshore_planner.world import delta
 log = logging.getLogger(__name__)
 
 AGAIN = {
+    apply.WriteResult.NOT_LEADING: 1.0,
     apply.WriteResult.MOVED_ON: 0.5,
     apply.WriteResult.SUPERSEDED: 1.0,
     apply.WriteResult.UNAVAILABLE: 1.0,
     apply.WriteResult.SETTLING: apply.SETTLING,
 }
-"""Seconds until the next look after a write that did not get through, whatever events come."""
+"""Seconds until the next look after a write that did not get through, whatever events come.
+
+A leader that was held up, and renews its Lease as it goes on, never ceased to lead."""
 HELD_BACK: Final = 1.0
 """Seconds until the next look at a right that could not be moved for want of evidence."""
 REFUSAL = 512

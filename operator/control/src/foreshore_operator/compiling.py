@@ -50,6 +50,8 @@ class Compilations:
         self._on_answered = on_answered
         self._clock = clock
         self._written: compilation.CompilationInput | None = None
+        self._taken: compilation.CompilationInput | None = None
+        """What the compiler has taken in: once, since that tries again what met a defect."""
         self._answers: Mapping[compilation.Name, compilation.CompilationAnswer] = {}
         self._offered = asyncio.Event()
         self._settled = asyncio.Event()
@@ -109,7 +111,9 @@ class Compilations:
         written, compiler = self._written, self._compiler
         if written is None:
             return 0
-        answers = await asyncio.to_thread(_advanced, compiler, written)
+        news = None if written is self._taken else written
+        answers = await asyncio.to_thread(_advanced, compiler, news)
+        self._taken = written
         before, self._answers = self._answers, answers
         for name, answer in answers.items():
             earlier = before.get(name)
@@ -119,9 +123,10 @@ class Compilations:
 
 
 def _advanced(
-    compiler: compilation.Compiler, written: compilation.CompilationInput
+    compiler: compilation.Compiler, written: compilation.CompilationInput | None
 ) -> Mapping[compilation.Name, compilation.CompilationAnswer]:
-    compiler.update(written)
+    if written is not None:
+        compiler.update(written)
     compiler.work(SLICE)
     return dict(compiler.answers)
 

@@ -90,6 +90,8 @@ class HubEvidence:
         self._received_at = 0.0
         self._session: aiohttp.ClientSession | None = None
         self._unread: frozenset[str] = frozenset()
+        self._is_complete = True
+        """Whether the newest answer brought all there was."""
         self.asked = asyncio.Event()
         """Set once the hub has answered, or has failed to, for the first time."""
 
@@ -106,9 +108,10 @@ class HubEvidence:
         """Begin a session with the authority as its file says now: certificates rotate."""
         cafile = str(self._ca) if self._ca else None
         tls = await asyncio.to_thread(ssl.create_default_context, cafile=cafile)
-        if self._session is not None:
-            await self._session.close()
+        before = self._session
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls, limit=4))
+        if before is not None:  # closed last: a pass may ask meanwhile
+            await before.close()
 
     def evidence(self) -> tuple[report.Fleet | None, float]:
         """The newest answer and its age in seconds; None while the hub is out of reach."""
@@ -212,15 +215,16 @@ class HubEvidence:
             self._forget()
             raise aiohttp.ClientPayloadError(f"no evidence of a fleet: {error}"[:1000]) from error
         if answer is None:
-            return True
+            return self._is_complete
         self._since = (answer.target.boot_id, answer.target.revision)
+        self._is_complete = answer.fleet is not None
         self._untold.add(answer.changed)
         if answer.fleet is not None:
             self._untold.is_whole |= answer.target is not self._merged
             self._fleet, self._whole, self._merged = answer.fleet, None, answer.target
             self._arrived(answer.unread, at)
             self._tell()
-        return answer.fleet is not None
+        return self._is_complete
 
     def _merge(self, body: bytes, at: float) -> MergedAnswer | None:
         """Merge an answer that came at an instant, in the thread; None where a later one came.
@@ -242,7 +246,7 @@ class HubEvidence:
 
     def _forget(self) -> None:
         """Ask for everything next."""
-        self._next, self._since = merged.MergedFleet(), ("", 0)
+        self._next, self._since, self._is_complete = merged.MergedFleet(), ("", 0), True
 
     def _tell(self) -> None:
         """Let those know who look at what changed."""

@@ -97,7 +97,9 @@ class ProbeState:
     @property
     def is_alive(self) -> bool:
         """Whether passes end; an API server that is away is no reason to restart."""
-        do_passes_end = not self._is_synced() or self._clock() - self._last_pass < HANGING
+        if not self._is_synced():
+            self._last_pass = self._clock()  # the first pass is waited for from then on
+        do_passes_end = self._clock() - self._last_pass < HANGING
         return do_passes_end and self._does_kopf_answer()
 
 

@@ -31,7 +31,9 @@ from foreshore_planner.world import delta
 log = logging.getLogger(__name__)
 
 SPACING = 0.2
-"""Seconds after a failed pass before the next, so that a defect does not become a busy loop."""
+"""Seconds between two passes for which nothing is dirty."""
+FAILED = 5.0
+"""Seconds after a failed pass before the next, if nothing is dirty before."""
 
 NAMED = 5
 """Causes of a pass that the log names at most."""
@@ -58,6 +60,8 @@ class Passes:
     clock: Callable[[], float] = time.monotonic
     _whole_at: float | None = field(init=False, default=None)
     """When everything is looked at next; None while this replica does not lead."""
+    _drops: int = field(init=False, default=0)
+    """Of the queue of statuses, when everything was looked at last."""
     _due_at: float = field(init=False, default=0.0)
     """When a pass is due at the latest."""
     _due_unless_heard: float = field(init=False, default=math.inf)
@@ -108,7 +112,8 @@ class Passes:
             self.figures.passes.labels("failed").inc()
             self.decider.begin_anew()
             self._whole_at = None
-            return SPACING * 25
+            self._note_due(FAILED, None)
+            return FAILED
         self.defects.end_pass()
         self.figures.passes.labels("acted" if is_leading else "followed").inc()
         self.figures.pass_seconds.observe(self.clock() - started)
@@ -150,7 +155,10 @@ class Passes:
             self._unsaid.clear()
             self.act.stand_down()
             return made
-        if self._whole_at is None or now >= self._whole_at or self.decider.is_begun_anew:
+        # a lead that was lost and won again between two passes shows by what it dropped
+        has_dropped, self._drops = self.act.queue.drops != self._drops, self.act.queue.drops
+        is_due = self._whole_at is None or now >= self._whole_at
+        if is_due or has_dropped or self.decider.is_begun_anew:
             self._whole_at = now + self.settings.whole_pass_seconds
             return await asyncio.to_thread(self.decider.everything, made)
         return made

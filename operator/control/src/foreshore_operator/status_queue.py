@@ -148,6 +148,8 @@ class StatusQueue:
         self._quiet = asyncio.Event()
         """Set while nothing waits for its turn."""
         self._quiet.set()
+        self.drops = 0
+        """How often what waited was forgotten: a leader that leads again has to say it anew."""
         self._urgent = 0
         self._yield_until = 0.0
         self._overtaken: Collection[ObjectName] = frozenset()
@@ -185,6 +187,7 @@ class StatusQueue:
         """Forget everything that waits: it was decided as a leader that this replica is no more."""
         if self._entries:
             log.info("%d statuses dropped: the next leader says them", len(self._entries))
+            self.drops += 1
         self._entries.clear()
         self._unjudged.clear()
         self._waiting.clear()

@@ -103,6 +103,7 @@ def test_what_is_not_whole_is_unknown_and_stands_in_nobody_elses_way(
         [{}],
         [{"metric": {}, "value": 1}],
         [{"metric": [], "value": [1, "2"]}],
+        [{"metric": {"le": "1"}, "value": [1, 10**400]}],
     ],
 )
 def test_an_answer_that_is_no_vector_is_an_error(result: Any) -> None:

@@ -99,3 +99,19 @@ async def test_while_the_hub_is_away_what_is_recorded_counts_and_not_what_was_re
     assert histories.priors() is remembered
     of_hub.failure = ""
     assert await asked() == MEASURED
+
+
+async def test_a_defect_in_a_source_ends_nothing_but_its_answer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A number of Prometheus that no float holds ended the whole operator."""
+
+    class Defective(Scripted):
+        async def read(self, now: datetime.datetime) -> priors.LatencyPriors:
+            raise OverflowError("int too large to convert to float")
+
+    outcomes = list[str]()
+    history = keeping.History(Defective(), "Prometheus", count=outcomes.append)
+    await history.ask()
+    assert (outcomes, history.is_answering) == (["failed"], False)
+    assert "OverflowError" in caplog.text

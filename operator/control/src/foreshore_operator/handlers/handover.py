@@ -7,11 +7,14 @@ what is pending is bounded by the number of objects.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 
 from foreshore_kube import mirror
 from foreshore_kube.intake import WatchedEvent
+
+log = logging.getLogger(__name__)
 
 
 class Handover:
@@ -49,5 +52,8 @@ class Handover:
                     self._is_due = False
                     return
                 event = self._pending.pop(key)
-            self._deliver(event)
+            try:
+                self._deliver(event)
+            except Exception:  # a list mends this one; those behind it must not wait for ever
+                log.exception("an event of a %s is not taken in: a defect of ours", event.kind)
         self._loop.call_soon(self._take)

@@ -66,7 +66,7 @@ def _sample(sample: Any, labels: Sequence[str]) -> tuple[Labels, int | None, flo
         metric, (_, value) = sample["metric"], sample["value"]
         at = tuple(str(metric.get(label, ""))[:253] for label in labels)
         return at, bound_of(str(metric.get("le", ""))), float(value)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise NoVectorError(f"not an instant vector: {type(error).__name__}") from error
 
 

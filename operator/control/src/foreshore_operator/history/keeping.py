@@ -70,6 +70,10 @@ class History:
         except source.HistoryError as error:
             self._tell(str(error))
             return
+        except Exception as error:  # priors only rank nodes: logged and counted
+            log.debug("asking %s failed", self.name, exc_info=True)
+            self._tell(f"a defect of ours, please report it: {type(error).__name__}: {error}"[:500])
+            return
         self._priors, self._at = answer, self.clock()
         self._tell("")
 

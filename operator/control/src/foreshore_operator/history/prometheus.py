@@ -60,15 +60,8 @@ def bucket_sums(
 INFERENCE: Final = bucket_sums(
     metrics.STAGE_SECONDS, {"stage": histogram.Stage.INFERENCE.value}, INFERENCE_LABELS, RANGE
 )
-STRANGE: Final = (
-    requests.exceptions.JSONDecodeError,
-    json.JSONDecodeError,
-    answers.NoVectorError,
-    KeyError,
-    TypeError,
-    RecursionError,
-)
-"""What reading an answer raises that is none."""
+STRANGE: Final = (answers.NoVectorError, ValueError, KeyError, TypeError, RecursionError)
+"""What reading an answer raises that is none; JSON with a number of 5,000 digits a ValueError."""
 NETWORK: Final = bucket_sums(metrics.PROBE_SECONDS, {}, NETWORK_LABELS, NETWORK_RANGE)
 
 
@@ -151,8 +144,13 @@ def _told(session: bounded.BoundedSession) -> Any:
     except exceptions.PrometheusApiClientException as error:
         refusal = printable.clean(session.last.decode(errors="replace"), 300)
         raise source.HistoryError(f"Prometheus refuses: {refusal}") from error
-    except STRANGE as error:
-        message = f"what answers is no Prometheus: {type(error).__name__}"
-        raise source.HistoryError(message) from error
+    except requests.exceptions.JSONDecodeError as error:
+        raise _strange(error) from error
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         raise source.HistoryError(printable.clean(error, 300)) from error
+    except STRANGE as error:
+        raise _strange(error) from error
+
+
+def _strange(error: Exception) -> source.HistoryError:
+    return source.HistoryError(f"what answers is no Prometheus: {type(error).__name__}")
