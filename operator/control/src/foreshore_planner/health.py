@@ -263,9 +263,10 @@ def _silent_for(node: snapshot.Node) -> float | None:
     """Return how long a node has been silent, by the sign that came first."""
     if silence(node) is None:
         return None
-    stale = node.lease_age - LEASE_STALE if node.lease_age is not None else None
+    is_stale = node.lease_age is not None and node.lease_age > LEASE_STALE
+    stale = node.lease_age - LEASE_STALE if is_stale and node.lease_age is not None else None
     ages = [age for age in (node.silent_age, stale) if age is not None]
-    return max(0.0, max(ages, default=math.inf))
+    return max(ages, default=math.inf)
 
 
 def agent_reports(seen: snapshot.Snapshot) -> Mapping[str, report.AgentEvidence]:
