@@ -105,6 +105,14 @@ class Health:
     ended_holds: frozenset[str] = frozenset()
     """Sites that would be held, had no person ended that."""
 
+    def is_held(self, site: str) -> bool:
+        """Whether nothing moves at a site, be it its own doing or that all are held.
+
+        A site without nodes is in no list, and held with the others.
+        """
+        is_with_others = self.is_fleet_held and site not in self.ended_holds
+        return is_with_others or site in self.held_sites
+
     def is_quiet(self, site: str, nodes: Iterable[str]) -> bool:
         """Whether too little is heard of a site to move anything off its silent nodes."""
         cut = any(self.of(node).verdict is NodeVerdict.SITE_CUT for node in nodes)
