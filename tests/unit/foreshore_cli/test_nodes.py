@@ -100,6 +100,29 @@ def test_where_nobody_says_no_verdict_is_made_up(
     assert words in row.evidence
 
 
+def unaccepted(namespace: str = "hq") -> dict[str, Any]:
+    """A Site whose name another one had first: the operator judges no node for it."""
+    younger = site()
+    younger["metadata"]["namespace"] = namespace
+    younger["status"]["conditions"] = [
+        {"type": kind, "status": state, "reason": "SiteConflict", "message": "an older Site",
+         "lastTransitionTime": SINCE, "observedGeneration": 1}
+        for kind, state in (("Ready", "False"), ("Stalled", "True"))
+    ]  # fmt: skip
+    return younger
+
+
+def test_a_site_that_is_not_accepted_calls_no_node_healthy() -> None:
+    row = rows(server(unaccepted(), listed=[node("edge-1")]))["edge-1"]
+    assert (row.verdict, row.evidence) == (None, "Site hq is not accepted, an older Site")
+
+
+def test_of_two_sites_of_one_name_the_accepted_one_speaks() -> None:
+    accepted = site(verdicts=[judged("edge-1", "NodeDead")])
+    read = server(accepted, unaccepted("zz"), listed=[node("edge-1")], namespace="")
+    assert rows(read)["edge-1"].verdict == "NodeDead"
+
+
 def test_without_the_hub_nobody_is_called_healthy() -> None:
     away = site()
     away["status"]["conditions"][1] |= {"status": "Unknown", "reason": "HubUnreachable"}
