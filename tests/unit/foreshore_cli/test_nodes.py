@@ -159,6 +159,18 @@ def test_who_may_not_read_nodes_sees_those_that_statuses_name(
     assert "only nodes that statuses name are shown" in capsys.readouterr().err
 
 
+def test_of_a_node_whose_site_is_not_there_the_cluster_speaks() -> None:
+    local = {
+        "apiVersion": meta.API_VERSION,
+        "kind": "Cluster",
+        "metadata": {"name": "local", "generation": 1},
+        "spec": {"connection": {"type": "InCluster"}},
+        "status": {"observedGeneration": 1, "verdicts": [judged("edge-9", "SiteCut")]},
+    }
+    read = server(site(), local, listed=[node("edge-9", site="hqq")], namespace="")
+    assert rows(read)["edge-9"].verdict == "SiteCut"
+
+
 def test_nodes_are_read_page_by_page() -> None:
     read = server(site())
     first = {"items": [node("edge-1")], "metadata": {"continue": "more"}}

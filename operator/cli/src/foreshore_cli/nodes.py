@@ -235,12 +235,11 @@ def _row(name: str, document: Json, seen: SeenStatuses) -> NodeRow:
 def _of(
     seen: SeenStatuses, site: str | None
 ) -> Iterable[tuple[str, str | None, judging.JudgedNode]]:
-    """Yield what is said of the nodes of a site, or of those of none."""
-    if site is None:
+    """Yield what is said of the nodes of a site, or of those of none that there is."""
+    speaker = seen.sites.get(site) if site is not None else None
+    if speaker is None:
         return (entry for entry in seen.judged() if entry[1] is None)
-    speaker = seen.sites.get(site)
-    verdicts = speaker.status.verdicts if speaker is not None else ()
-    return ((node.node, site, node) for node in verdicts)
+    return ((node.node, site, node) for node in speaker.status.verdicts)
 
 
 def _unlisted(site: str | None, document: Json, seen: SeenStatuses) -> tuple[str | None, str]:
