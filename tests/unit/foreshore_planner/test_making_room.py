@@ -61,6 +61,14 @@ def test_a_replica_that_fits_elsewhere_makes_room_for_one_that_does_not() -> Non
     assert move.evidence == "room for r0 of second.hq, which fits nowhere else"
 
 
+def test_a_move_that_nothing_forces_names_what_was_possible_too() -> None:
+    seen = two_nodes()
+    third = build.edge("edge-3", allocatable=SMALL)
+    move = moved(dataclasses.replace(seen, nodes=(*seen.nodes, third))).placements[0].moves[0]
+    assert (move.to, move.cause) == ("edge-2", "MadeRoom")
+    assert move.others.startswith("edge-3 (")
+
+
 def test_what_makes_room_answers_where_it_was_until_its_successor_does() -> None:
     made = moved(two_nodes())
     assert made.removals == ()

@@ -69,11 +69,11 @@ def nearest(offered: Sequence[candidates.Candidate], budget: float) -> str | Non
 
 def alternatives(
     history: tuple[inferenceplacement.Move, ...],
-    offers: candidates.Offers | None,
+    offers: candidates.Offers,
     chosen: Mapping[str, candidates.Candidate],
 ) -> tuple[inferenceplacement.Move, ...]:
     """Return a history whose moves of this pass, the first, say which nodes were possible too."""
-    if offers is None or not chosen:
+    if not chosen:
         return history
     taken = {candidate.node.name for candidate in chosen.values()}
     others = [
