@@ -250,6 +250,16 @@ def test_what_is_not_held_cannot_be_ended(about: dict[str, Any], words: str) -> 
         holds.end(server(about), ["hq"], lambda _: True)
 
 
+def test_a_site_that_this_version_cannot_read_is_said_where_a_hold_is_to_be_ended(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    strange = site(held="True")
+    strange["spec"] = {}
+    with pytest.raises(errors.CommandError, match="no Site 'hq' in namespace"):
+        holds.end(server(strange), ["hq"], lambda _: True)
+    assert "hq: this version of the command cannot read" in capsys.readouterr().err
+
+
 def test_a_hold_that_was_ended_is_not_asked_about_again() -> None:
     ended = site(held="False")
     ended["metadata"]["annotations"] = {meta.ANNOTATION_HOLD_ENDED: SINCE}
