@@ -90,6 +90,14 @@ def test_a_program_gets_a_document_and_writes_nothing_without_yes(
     assert word(asked) is None
 
 
+def test_a_program_gets_all_that_is_proposed_of_a_policy(
+    at: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at(server(proposal(), proposal("r1", "0" * 12)))
+    assert move.run(TARGET, JSON, move.Choice(NAME)) == errors.EXIT_WELL
+    assert len(json.loads(capsys.readouterr().out)["proposals"]) == 2
+
+
 def test_nobody_to_ask_is_told_of_yes(at: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = at(server(proposal()))
     monkeypatch.setattr("sys.stdin.isatty", lambda: False)

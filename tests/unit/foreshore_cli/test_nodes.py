@@ -100,6 +100,29 @@ def test_where_nobody_says_no_verdict_is_made_up(
     assert words in row.evidence
 
 
+def unaccepted(namespace: str = "hq") -> dict[str, Any]:
+    """A Site whose name another one had first: the operator judges no node for it."""
+    younger = site()
+    younger["metadata"]["namespace"] = namespace
+    younger["status"]["conditions"] = [
+        {"type": kind, "status": state, "reason": "SiteConflict", "message": "an older Site",
+         "lastTransitionTime": SINCE, "observedGeneration": 1}
+        for kind, state in (("Ready", "False"), ("Stalled", "True"))
+    ]  # fmt: skip
+    return younger
+
+
+def test_a_site_that_is_not_accepted_calls_no_node_healthy() -> None:
+    row = rows(server(unaccepted(), listed=[node("edge-1")]))["edge-1"]
+    assert (row.verdict, row.evidence) == (None, "Site hq is not accepted, an older Site")
+
+
+def test_of_two_sites_of_one_name_the_accepted_one_speaks() -> None:
+    accepted = site(verdicts=[judged("edge-1", "NodeDead")])
+    read = server(accepted, unaccepted("zz"), listed=[node("edge-1")], namespace="")
+    assert rows(read)["edge-1"].verdict == "NodeDead"
+
+
 def test_without_the_hub_nobody_is_called_healthy() -> None:
     away = site()
     away["status"]["conditions"][1] |= {"status": "Unknown", "reason": "HubUnreachable"}
@@ -134,6 +157,18 @@ def test_who_may_not_read_nodes_sees_those_that_statuses_name(
     )
     assert set(rows(read)) == {"edge-2"}
     assert "only nodes that statuses name are shown" in capsys.readouterr().err
+
+
+def test_of_a_node_whose_site_is_not_there_the_cluster_speaks() -> None:
+    local = {
+        "apiVersion": meta.API_VERSION,
+        "kind": "Cluster",
+        "metadata": {"name": "local", "generation": 1},
+        "spec": {"connection": {"type": "InCluster"}},
+        "status": {"observedGeneration": 1, "verdicts": [judged("edge-9", "SiteCut")]},
+    }
+    read = server(site(), local, listed=[node("edge-9", site="hqq")], namespace="")
+    assert rows(read)["edge-9"].verdict == "SiteCut"
 
 
 def test_nodes_are_read_page_by_page() -> None:
@@ -213,6 +248,16 @@ def test_a_no_changes_nothing() -> None:
 def test_what_is_not_held_cannot_be_ended(about: dict[str, Any], words: str) -> None:
     with pytest.raises(errors.CommandError, match=words):
         holds.end(server(about), ["hq"], lambda _: True)
+
+
+def test_a_site_that_this_version_cannot_read_is_said_where_a_hold_is_to_be_ended(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    strange = site(held="True")
+    strange["spec"] = {}
+    with pytest.raises(errors.CommandError, match="no Site 'hq' in namespace"):
+        holds.end(server(strange), ["hq"], lambda _: True)
+    assert "hq: this version of the command cannot read" in capsys.readouterr().err
 
 
 def test_a_hold_that_was_ended_is_not_asked_about_again() -> None:

@@ -104,6 +104,53 @@ def test_a_slot_has_its_own_node_and_moves(capsys: pytest.CaptureFixture[str]) -
         why_placed.explain(server(moved()), Question("ventilate", slot="r7"))
 
 
+def test_a_slot_that_is_not_on_the_node_that_is_asked_about_has_its_answer(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The trap: nothing of r0 is on cloud-1, which does not mean that there is no r0."""
+    assert "not on cloud-1: OtherTierFirst" in text(
+        capsys, Question("ventilate", slot="r0", node="cloud-1")
+    )
+    gone = text(capsys, Question("ventilate", slot="r0", node="edge-3"))
+    assert "not on edge-3: Cordoned" in gone
+    assert "no move that status still knows" in gone
+
+
+def moving() -> snapshot.Snapshot:
+    """A replica that answers on edge-2 until its successor on cloud-1 does: edge-2 is cordoned."""
+    cordoned = planning.with_nodes(
+        moved(), lambda node: dataclasses.replace(node, is_schedulable=node.name == "cloud-1")
+    )
+    made = planner.plan(cordoned)
+    return planning.applied(cordoned, made, ready=False)
+
+
+@pytest.mark.parametrize("question", [Question("ventilate"), Question("ventilate", slot="r0")])
+def test_a_replica_on_its_way_is_explained_by_where_it_goes(
+    capsys: pytest.CaptureFixture[str], question: why_placed.PlacementQuestion
+) -> None:
+    for explanation in why_placed.explain(server(moving()), question):
+        terminal.show(why_placed.drawn(explanation, question, is_wide=False))
+    answer = capsys.readouterr().out
+    assert "r0 is on edge-2: Active, Ready" in answer
+    assert "r0 moves to cloud-1: its successor there is Pending" in answer
+    assert "why is not known" not in answer
+    assert "from edge-2 to cloud-1: Cordoned" in answer
+
+
+def test_moves_that_are_not_told_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    seen = moved()
+    (placement,) = seen.placements
+    status = placement.status.model_copy(update={"moves": placement.status.moves[:1] * 5})
+    many = (placement.model_copy(update={"status": status}),)
+    listed = recorded.Server("hq", [thing.document() for thing in many])
+    for is_wide in (False, True):
+        for explanation in why_placed.explain(listed, Question("ventilate")):
+            drawn = why_placed.drawn(explanation, Question("ventilate"), is_wide=is_wide)
+            terminal.show(drawn, is_wide=is_wide)
+        assert ("2 more moves with -o wide" in capsys.readouterr().out) is not is_wide
+
+
 def test_what_is_not_there_is_an_error() -> None:
     with pytest.raises(errors.CommandError, match="no policy or placement 'nowhere'"):
         why_placed.explain(server(moved()), Question("nowhere"))
@@ -126,6 +173,14 @@ def test_programs_get_the_same_as_a_document(
         "edge-1": "NodeDead",
         "edge-3": "Cordoned",
     }
+
+
+def test_a_document_about_the_past_says_nothing_of_now() -> None:
+    at = why_placed.moment("2026-03-01T10:00:30Z")
+    (explanation,) = why_placed.explain(server(moved()), Question("ventilate", at=at))
+    document = explanation.document()
+    assert [move["cause"] for move in document["moves"]] == ["FirstPlacement"]
+    assert (document["replicas"], document["chosen"], document["passed"]) == ([], [], [])
 
 
 def test_a_status_of_an_older_operator_is_explained_as_far_as_it_goes(

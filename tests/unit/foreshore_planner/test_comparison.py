@@ -116,6 +116,32 @@ def test_nothing_is_written_anew_for_what_only_became_older() -> None:
     assert considered(older).passed == before.passed
 
 
+def reached(seen: snapshot.Snapshot, **milliseconds: float) -> snapshot.Snapshot:
+    probes = build.probes(**milliseconds)
+    agents = [build.agent(name, probes=probes) for name in build.EDGES]
+    return dataclasses.replace(seen, fleet=build.fleet(agents))
+
+
+def test_nothing_is_written_anew_where_noise_alone_reorders_nodes() -> None:
+    """Two nodes alike, one of which is a bucket slower at each look."""
+    first = reached(build.world(), edge_1=1, edge_2=30, edge_3=33, cloud_1=90)
+    seen = build.settle(first)
+    before = considered(seen)
+    assert considered(reached(seen, edge_1=1, edge_2=33, edge_3=30, cloud_1=90)) == before
+    far = considered(reached(seen, edge_1=1, edge_2=60, edge_3=30, cloud_1=90))
+    assert far.passed[0].node == "edge-3", "more than noise"
+
+
+def test_a_move_names_what_nobody_measured_last() -> None:
+    nodes = tuple(build.edge(name) for name in (*build.EDGES, "edge-4"))
+    seen = build.settle(reached(build.world(nodes=nodes), edge_1=1, edge_2=10, edge_4=30))
+    cordoned = build.with_nodes(
+        seen, lambda node: dataclasses.replace(node, is_schedulable=node.name != "edge-1")
+    )
+    move = planning.plan(cordoned).placements[0].moves[0]
+    assert (move.to, move.others) == ("edge-2", "edge-4 (41.6ms), edge-3 (unknown)")
+
+
 @pytest.mark.parametrize("count", [3, 40])
 def test_few_nodes_are_named_however_many_there_are(count: int) -> None:
     nodes = [build.edge(f"edge-{number:02d}") for number in range(count)]

@@ -176,3 +176,12 @@ def test_nodes_of_no_site_stand_at_their_cluster() -> None:
     made = planning.plan(build.world(clusters=(local,), nodes=(build.edge("edge-1"), lost)))
     (node,) = status(made, "Cluster", "local").verdicts
     assert (node.node, node.verdict) == ("cloud-1", "Unknown")
+
+
+def test_nodes_whose_label_names_no_site_that_there_is_stand_at_their_cluster_too() -> None:
+    spec = {"connection": {"type": "InCluster"}}
+    local = v1alpha1.Cluster.read({"metadata": {"name": "local", "generation": 1}, "spec": spec})
+    typo = build.node("edge-9", site="hqq", tier=v1alpha1.Tier.EDGE, is_ready=False)
+    made = planning.plan(build.world(clusters=(local,), nodes=(build.edge("edge-1"), typo)))
+    (node,) = status(made, "Cluster", "local").verdicts
+    assert (node.node, node.verdict) == ("edge-9", "SiteCut")

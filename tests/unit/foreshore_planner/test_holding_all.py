@@ -153,6 +153,15 @@ def test_sites_of_which_nobody_saw_when_they_went_dark_hold_only_themselves() ->
     assert held(seen) == 8
 
 
+def test_a_fresh_lease_of_a_node_that_is_not_ready_says_nothing_of_when() -> None:
+    """A kubelet whose network plug-in is broken renews its Lease for months."""
+    seen = build.with_nodes(
+        fleet_of(20, dict.fromkeys(range(8), 40.0)),
+        lambda one: dataclasses.replace(one, silent_age=None, lease_age=3.0),
+    )
+    assert held(seen) == 8
+
+
 def test_a_lease_that_stops_on_a_node_that_still_says_ready_tells_when() -> None:
     seen = build.with_nodes(
         fleet_of(20, dict.fromkeys(range(7), 40.0)),

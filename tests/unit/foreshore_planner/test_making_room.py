@@ -61,6 +61,14 @@ def test_a_replica_that_fits_elsewhere_makes_room_for_one_that_does_not() -> Non
     assert move.evidence == "room for r0 of second.hq, which fits nowhere else"
 
 
+def test_a_move_that_nothing_forces_names_what_was_possible_too() -> None:
+    seen = two_nodes()
+    third = build.edge("edge-3", allocatable=SMALL)
+    move = moved(dataclasses.replace(seen, nodes=(*seen.nodes, third))).placements[0].moves[0]
+    assert (move.to, move.cause) == ("edge-2", "MadeRoom")
+    assert move.others.startswith("edge-3 (")
+
+
 def test_what_makes_room_answers_where_it_was_until_its_successor_does() -> None:
     made = moved(two_nodes())
     assert made.removals == ()
@@ -78,6 +86,41 @@ def test_a_replica_that_nobody_lets_us_move_makes_no_room() -> None:
         "False",
         "NoCandidate",
     )
+
+
+def dark_fleet(number: int) -> tuple[snapshot.Node, ...]:
+    """So many sites of one node that fell silent together."""
+    return tuple(
+        build.node(
+            f"dark-{site}",
+            site=f"s{site}",
+            tier=v1alpha1.Tier.EDGE,
+            is_ready=False,
+            silent_age=30.0,
+            lease_age=42.0,
+        )
+        for site in range(number)
+    )
+
+
+@pytest.mark.parametrize(
+    ("dark", "first"), [(2, ["cloud-2"]), (3, ["cloud-1"])], ids=["nothing held", "all held"]
+)
+def test_a_replica_of_a_site_without_nodes_makes_no_room_while_all_are_held(
+    dark: int, first: list[str]
+) -> None:
+    nodes = (
+        build.node("cloud-1", allocatable=LARGE),
+        build.node("cloud-2", allocatable=SMALL),
+        *dark_fleet(dark),
+    )
+    versions = (version("small", 300), version("large", 1000))
+    small = policy("first", "small", tier="CloudOnly")
+    world = build.world(nodes=nodes[:2], policies=(small,), versions=versions)
+    settled = build.aged(build.settle(world), 600.0)
+    both = (small, policy("second", "large", tier="CloudOnly"))
+    made = planning.plan(dataclasses.replace(settled, nodes=nodes, policies=both))
+    assert nodes_of(made)["first"] == first
 
 
 @pytest.mark.parametrize(

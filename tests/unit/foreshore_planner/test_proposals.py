@@ -108,6 +108,34 @@ def elsewhere(seen: snapshot.Snapshot) -> snapshot.Snapshot:
     )
 
 
+def fell(seen: snapshot.Snapshot, ages: dict[str, tuple[float, ...]]) -> snapshot.Snapshot:
+    """Nodes fell silent so long ago."""
+    return build.with_nodes(
+        seen, lambda node: dataclasses.replace(node, flaps=ages.get(node.name, node.flaps))
+    )
+
+
+def test_no_node_is_proposed_that_falls_silent_too_often_to_be_moved_to() -> None:
+    """What was proposed there could be confirmed, and never moved."""
+    flapping = {"edge-1": (60.0, 600.0), "edge-2": (9.0,), "edge-3": (9.0,)}
+    policy = build.policy(placement=MANUAL)
+    settled = build.settle(build.world(policies=(policy,)))
+    seen = fell(build.silenced(settled, "edge-1"), flapping)
+    seen = build.applied(seen, planning.plan(seen))
+    proposal = proposed(seen)
+    assert proposal.to == "cloud-1"
+    assert build.where(planning.plan(confirmed(seen, proposal.id))) == {"r0": "cloud-1"}
+
+
+def test_a_confirmation_dies_where_the_node_that_was_proposed_falls_silent_too() -> None:
+    seen = lost()
+    word = proposed(seen).id
+    made = planning.plan(confirmed(fell(seen, {"edge-1": (60.0, 600.0), "edge-2": (9.0,)}), word))
+    assert build.where(made) == {"r0": "edge-1"}
+    assert f"({word}) is of no move that is proposed" in build.message(made, *PLACEMENT, "Placed")
+    assert [offer.to for offer in made.placements[0].proposals] == ["edge-3"]
+
+
 def healed(seen: snapshot.Snapshot) -> snapshot.Snapshot:
     back = build.with_nodes(
         seen, lambda node: dataclasses.replace(node, is_ready=True, lease_age=1.0)

@@ -508,6 +508,14 @@ def test_a_placement_is_not_planned_again_for_the_right_to_its_device(
     assert sum(asked) == 0
 
 
+def test_a_site_that_comes_and_goes_leaves_its_nodes_to_the_cluster() -> None:
+    silent = changing.node_falls_silent(changing.start(), 0, 0)
+    troubled = changing.hub_has_problems(silent, 0, 0)
+    pair = Followed()
+    for seen in (troubled, dataclasses.replace(troubled, sites=()), troubled):
+        pair.follow(seen)
+
+
 @pytest.mark.parametrize("change", changing.CHANGES, ids=lambda change: change.__name__)
 def test_each_change_by_itself_is_followed_from_a_settled_world(change: changing.Change) -> None:
     for first in range(3):

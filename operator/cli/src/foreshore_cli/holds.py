@@ -30,7 +30,9 @@ def end(server: api.Writes, sites: Sequence[str], confirm: Confirm) -> int:
         CommandError: one of them is not there, or not held; then nothing is written.
     """
     documents = server.list(meta.API_VERSION, v1alpha1.Site.plural, {})
-    readable, _ = objects.read(v1alpha1.Site, documents)
+    readable, strange = objects.read(v1alpha1.Site, documents)
+    for unreadable in strange:
+        terminal.say(f"{unreadable.name}: {unreadable.problem}")
     held = [_held(readable, name, server.namespace) for name in dict.fromkeys(sites)]
     waiting = [site for site in held if not _is_ended(site)]
     for site in held:

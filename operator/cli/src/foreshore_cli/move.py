@@ -60,13 +60,12 @@ def run(target: options.Target, output: options.OutputFormat, choice: Choice) ->
         terminal.document({"proposals": [written(entry) for entry in waiting]}, output)
     elif choice.is_of_any:
         _list(waiting, server.namespace)
-    if choice.is_of_any and not choice.is_confirmed:
+    is_listed = choice.is_of_any or (output.is_document and bool(waiting))
+    if is_listed and not choice.is_confirmed:
         return errors.EXIT_WELL
     entry = only(server, waiting, choice)
     if not output.is_document:
         terminal.show(*told(server, entry))
-    elif not choice.is_confirmed:
-        return errors.EXIT_WELL
     if asking.confirmer(is_sure=choice.is_confirmed)("Move it?"):
         confirm(server, entry)
         return errors.EXIT_WELL
@@ -166,12 +165,12 @@ def confirm(server: api.Writes, entry: Waiting) -> None:
     if proposal.id not in proposed:
         raise errors.CommandError(
             f"{proposal.id} is not proposed any more: look again with kubectl foreshore move"
-            f" {metadata.name}"
+            f" {metadata.name} -n {metadata.namespace}"
         )
     server.annotate(readable[0], {meta.ANNOTATION_CONFIRMED: proposal.id})
     terminal.say(
         f"Confirmed {proposal.id}: the operator moves {entry.words}; follow it with"
-        f" kubectl foreshore placements {metadata.name}"
+        f" kubectl foreshore placements {metadata.name} -n {metadata.namespace}"
     )
 
 

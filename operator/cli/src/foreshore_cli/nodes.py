@@ -175,8 +175,9 @@ def _statuses(server: api.Reads) -> SeenStatuses:
         replicas.update(replica.node for replica in placement.status.agents)
     rights = (device.status.authority for device in devices)
     held = Counter(right.holder for right in rights if right is not None and right.holder)
+    sites = sorted(listed(v1alpha1.Site), key=_is_judging)  # of one name the accepted one speaks
     return SeenStatuses(
-        sites={site.name: site for site in listed(v1alpha1.Site)},
+        sites={site.name: site for site in sites},
         clusters=tuple(clusters),
         replicas=replicas,
         devices=held,
@@ -234,12 +235,11 @@ def _row(name: str, document: Json, seen: SeenStatuses) -> NodeRow:
 def _of(
     seen: SeenStatuses, site: str | None
 ) -> Iterable[tuple[str, str | None, judging.JudgedNode]]:
-    """Yield what is said of the nodes of a site, or of those of none."""
-    if site is None:
+    """Yield what is said of the nodes of a site, or of those of none that there is."""
+    speaker = seen.sites.get(site) if site is not None else None
+    if speaker is None:
         return (entry for entry in seen.judged() if entry[1] is None)
-    speaker = seen.sites.get(site)
-    verdicts = speaker.status.verdicts if speaker is not None else ()
-    return ((node.node, site, node) for node in verdicts)
+    return ((node.node, site, node) for node in speaker.status.verdicts)
 
 
 def _unlisted(site: str | None, document: Json, seen: SeenStatuses) -> tuple[str | None, str]:
@@ -251,12 +251,21 @@ def _unlisted(site: str | None, document: Json, seen: SeenStatuses) -> tuple[str
         return None, what
     if speaker.status.more_verdicts:
         return None, UNLISTED
-    if objects.standing(speaker).reason == objects.NOT_SEEN or not _is_ready(document):
+    standing = objects.standing(speaker)
+    if standing.reason == objects.NOT_SEEN or not _is_ready(document):
         return None, "not judged yet"
+    if not _is_judging(speaker):
+        return None, f"{speaker.kind} {speaker.name} is not accepted, {standing.message}"
     connected = conditions.find(speaker.status.conditions, conditions.Type.CONNECTED)
     if connected is not None and connected.status is conditions.Status.UNKNOWN:
         return None, f"Ready; {connected.message}"
     return HEALTHY, ""
+
+
+def _is_judging(speaker: v1alpha1.Site | v1alpha1.Cluster) -> bool:
+    """Whether an object is accepted: the status of another says nothing of its nodes."""
+    state = objects.standing(speaker).state
+    return state not in (objects.ObjectState.STALLED, objects.ObjectState.PROGRESSING)
 
 
 def _is_ready(document: Json) -> bool:

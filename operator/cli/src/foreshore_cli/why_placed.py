@@ -45,6 +45,7 @@ class PlacementExplanation:
 
     placement: v1alpha1.InferencePlacement
     replicas: tuple[inferenceplacement.ReplicaStatus, ...]
+    """As they are now; none where a moment in the past is asked about."""
     chosen: Mapping[str, inferenceplacement.ChosenNode]
     """By node."""
     passed: tuple[inferenceplacement.PassedNode, ...]
@@ -105,45 +106,56 @@ def explain(server: api.Reads, question: PlacementQuestion) -> list[PlacementExp
         where = f" at site {question.site}" if question.site else ""
         hint = f"`kubectl foreshore placements {question.policy}` says why"
         raise errors.CommandError(f"nothing is placed for {question.policy!r}{where}: {hint}")
-    explanations = [explained(placement, question) for placement in listed]
-    if question.slot is not None and not any(it.replicas or it.moves for it in explanations):
+    slots = {replica.slot for placement in listed for replica in placement.status.replicas}
+    if question.slot is not None and question.slot not in slots:
         raise errors.CommandError(f"no placement of {question.policy!r} has a slot {question.slot}")
-    return explanations
+    return [explained(placement, question) for placement in listed]
 
 
 def explained(
     placement: v1alpha1.InferencePlacement, question: PlacementQuestion
 ) -> PlacementExplanation:
     """Pick from one placement's status what was asked."""
-    status = placement.status
+    moves = _moves(placement, question)
+    if question.at is not None:  # how it is now is no answer
+        return PlacementExplanation(placement, (), {}, (), moves)
+    status, node = placement.status, question.node
     considered = status.candidates
-    chosen = {node.node: node for node in considered.chosen} if considered else {}
-    replicas = tuple(
-        replica for replica in status.replicas if question.slot in (None, replica.slot)
-    )
+    chosen = {of.node: of for of in considered.chosen} if considered else {}
+    passed = considered.passed if considered else ()
+    if node is not None:
+        in_use = tuple(replica for replica in status.replicas if node in _nodes(replica))
+        passed = tuple(other for other in passed if other.node == node)
+        chosen = {name: of for name, of in chosen.items() if name == node}
+        unnamed = "" if passed or in_use else _unnamed(node, considered)
+        return PlacementExplanation(placement, in_use, chosen, passed, moves, unnamed)
+    replicas = status.replicas
     if question.slot is not None:
-        chosen = {
-            replica.node: chosen[replica.node] for replica in replicas if replica.node in chosen
-        }
-    moves = status.moves
+        replicas = tuple(replica for replica in replicas if replica.slot == question.slot)
+        names = {name for replica in replicas for name in _nodes(replica)}
+        chosen = {name: of for name, of in chosen.items() if name in names}
+    return PlacementExplanation(placement, replicas, chosen, passed, moves)
+
+
+def _nodes(replica: inferenceplacement.ReplicaStatus) -> set[str]:
+    """The nodes of a replica: its own, and its successor's."""
+    return {replica.node} | ({replica.successor.node} if replica.successor else set())
+
+
+def _moves(
+    placement: v1alpha1.InferencePlacement, question: PlacementQuestion
+) -> tuple[inferenceplacement.Move, ...]:
+    """The moves that were asked about, newest first."""
+    moves = placement.status.moves
     if question.slot is not None:
-        moves = tuple(_moves_to({replica.node for replica in replicas}, moves))
+        of_slot = (of for of in placement.status.replicas if of.slot == question.slot)
+        nodes = {name for replica in of_slot for name in _nodes(replica)}
+        moves = tuple(_moves_to(nodes, moves))
     if question.at is not None:
         moves = tuple(_until(question.at, moves))
-    passed = considered.passed if considered else ()
     if question.node is None:
-        return PlacementExplanation(placement, replicas, chosen, passed, moves)
-    node = question.node
-    passed = tuple(other for other in passed if other.node == node)
-    in_use = tuple(replica for replica in replicas if replica.node == node)
-    return PlacementExplanation(
-        placement,
-        in_use,
-        {name: of for name, of in chosen.items() if name == node},
-        passed,
-        tuple(move for move in moves if node in (move.from_, move.to)),
-        "" if passed or in_use else _unnamed(node, considered),
-    )
+        return moves
+    return tuple(move for move in moves if question.node in (move.from_, move.to))
 
 
 def _moves_to(
@@ -189,13 +201,16 @@ def drawn(
         guide_style="dim",
     )
     if question.at is None:
-        _draw_replicas(tree, explanation)
+        _draw_replicas(tree, explanation, question)
         _draw_budget(tree, placement.status.budget)
         _draw_passed(tree, explanation.passed if is_wide else explanation.passed[:BRIEF])
         _draw_rest(tree, explanation, is_wide=is_wide)
     if explanation.unnamed:
         tree.add(terminal.text(terminal.clean(explanation.unnamed)))
     _draw_moves(tree, explanation.moves if is_wide else explanation.moves[:BRIEF], question)
+    if not is_wide and len(explanation.moves) > BRIEF:
+        more = f"{len(explanation.moves) - BRIEF} more moves with -o wide"
+        tree.add(terminal.text((more, "dim")))
     return tree
 
 
@@ -203,19 +218,30 @@ def _as_of(question: PlacementQuestion) -> str:
     return f" at {scalars.timestamp(question.at)}" if question.at is not None else ""
 
 
-def _draw_replicas(tree: rich.tree.Tree, explanation: PlacementExplanation) -> None:
+def _draw_replicas(
+    tree: rich.tree.Tree, explanation: PlacementExplanation, question: PlacementQuestion
+) -> None:
     for replica in explanation.replicas:
-        line = terminal.text(
-            (replica.slot, "bold"), f" is on {replica.node}: ", f"{replica.role}, {replica.phase}"
-        )
-        branch = tree.add(line)
-        node = explanation.chosen.get(replica.node)
-        if node is None:
-            branch.add(terminal.text(("why is not known: the operator has not said it yet", "dim")))
-            continue
-        if node.why:
-            branch.add(terminal.text(terminal.clean(node.why)))
-        branch.add(terminal.text(_figures(node)))
+        next_ = replica.successor
+        if question.node in (None, replica.node):
+            words = f" is on {replica.node}: {replica.role}, {replica.phase}"
+            branch = tree.add(terminal.text((replica.slot, "bold"), words))
+            if next_ is None or next_.node == replica.node:
+                _draw_reasons(branch, explanation.chosen.get(replica.node))
+        if next_ is not None and next_.node != replica.node and question.node in (None, next_.node):
+            words = f" moves to {next_.node}: its successor there is {next_.phase}"
+            branch = tree.add(terminal.text((replica.slot, "bold"), words))
+            _draw_reasons(branch, explanation.chosen.get(next_.node))
+
+
+def _draw_reasons(branch: rich.tree.Tree, node: inferenceplacement.ChosenNode | None) -> None:
+    """What spoke for a node in use."""
+    if node is None:
+        branch.add(terminal.text(("why is not known: the operator has not said it yet", "dim")))
+        return
+    if node.why:
+        branch.add(terminal.text(terminal.clean(node.why)))
+    branch.add(terminal.text(_figures(node)))
 
 
 def _figures(node: inferenceplacement.ChosenNode | inferenceplacement.PassedNode) -> str:
@@ -264,7 +290,7 @@ def _draw_passed(tree: rich.tree.Tree, passed: Sequence[inferenceplacement.Passe
 def _draw_rest(tree: rich.tree.Tree, explanation: PlacementExplanation, *, is_wide: bool) -> None:
     """How many nodes are not told of, and why each kind was none."""
     considered = explanation.placement.status.candidates
-    left = len(explanation.passed) - (len(explanation.passed) if is_wide else BRIEF)
+    left = 0 if is_wide else len(explanation.passed) - BRIEF
     if left > 0:
         tree.add(terminal.text((f"{left} more nodes with -o wide", "dim")))
     if considered is not None and is_wide:

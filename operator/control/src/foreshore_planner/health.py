@@ -105,6 +105,14 @@ class Health:
     ended_holds: frozenset[str] = frozenset()
     """Sites that would be held, had no person ended that."""
 
+    def is_held(self, site: str) -> bool:
+        """Whether nothing moves at a site, be it its own doing or that all are held.
+
+        A site without nodes is in no list, and held with the others.
+        """
+        is_with_others = self.is_fleet_held and site not in self.ended_holds
+        return is_with_others or site in self.held_sites
+
     def is_quiet(self, site: str, nodes: Iterable[str]) -> bool:
         """Whether too little is heard of a site to move anything off its silent nodes."""
         cut = any(self.of(node).verdict is NodeVerdict.SITE_CUT for node in nodes)
@@ -263,9 +271,10 @@ def _silent_for(node: snapshot.Node) -> float | None:
     """Return how long a node has been silent, by the sign that came first."""
     if silence(node) is None:
         return None
-    stale = node.lease_age - LEASE_STALE if node.lease_age is not None else None
+    is_stale = node.lease_age is not None and node.lease_age > LEASE_STALE
+    stale = node.lease_age - LEASE_STALE if is_stale and node.lease_age is not None else None
     ages = [age for age in (node.silent_age, stale) if age is not None]
-    return max(0.0, max(ages, default=math.inf))
+    return max(ages, default=math.inf)
 
 
 def agent_reports(seen: snapshot.Snapshot) -> Mapping[str, report.AgentEvidence]:

@@ -172,7 +172,7 @@ def planned(
     is_fresh = asking.offers is not None and inputs is asking.case
     offers = asking.offers if is_fresh and asking.offers else turns.offers(stock, inputs)
     moves = slots.moves(inputs, held, chosen, asking.causes, turn.confirmed)
-    history = explain.alternatives(moves, asking.offers, chosen)
+    history = explain.alternatives(moves, asking.offers or offers, chosen)
     plan = assembly.assemble(inputs, layout, history, offers, turn.waiting)
     findings = dataclasses.replace(
         plan.findings,

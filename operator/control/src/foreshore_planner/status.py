@@ -252,8 +252,10 @@ def of_cluster(
     problem = binding.own_problem(cluster)
     problems = hub_problems.of_cluster(seen, cluster.metadata.name)
     statements = hub_problems.with_problems(_acceptance(problem), problems)
-    strays = [node for node in nodes if node.site is None] if problem is None else []
-    verdicts, more = judged.listed(seen, decided.verdicts, strays, cluster.status.verdicts)
+    own = (cluster.kind, cluster.metadata.name)
+    strays = [node for node in nodes if hub_problems.carrier(seen, node) == own]
+    members = strays if problem is None else []
+    verdicts, more = judged.listed(seen, decided.verdicts, members, cluster.status.verdicts)
     return v1alpha1.ClusterStatus(
         observed_generation=_generation(cluster),
         conditions=_merged(cluster, statements, seen),

@@ -51,7 +51,17 @@ def passed(case: Case, taken: Collection[str], offers: candidates.Offers) -> tup
     )
     left = inferenceplacement.PASSED - len(named)
     named += [_refused(case, objection, shown) for objection in objections[:left]]
-    return tuple(named)
+    return _as_ordered(named, shown)
+
+
+def _as_ordered(
+    named: Sequence[PassedNode], shown: Mapping[str, PassedNode]
+) -> tuple[PassedNode, ...]:
+    """Return nodes in the order shown before, where each is as shown: noise alone reorders them."""
+    if any(shown.get(node.node) != node for node in named):
+        return tuple(named)
+    order = {name: place for place, name in enumerate(shown)}
+    return tuple(sorted(named, key=lambda node: order[node.node]))
 
 
 def _shown(case: Case, taken: Collection[str]) -> Mapping[str, PassedNode]:

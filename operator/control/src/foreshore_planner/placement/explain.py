@@ -3,6 +3,7 @@
 The nearest one that missed only the budget, and what would make it fit.
 """
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -68,21 +69,27 @@ def nearest(offered: Sequence[candidates.Candidate], budget: float) -> str | Non
 
 def alternatives(
     history: tuple[inferenceplacement.Move, ...],
-    offers: candidates.Offers | None,
+    offers: candidates.Offers,
     chosen: Mapping[str, candidates.Candidate],
 ) -> tuple[inferenceplacement.Move, ...]:
     """Return a history whose moves of this pass, the first, say which nodes were possible too."""
-    if offers is None or not chosen:
+    if not chosen:
         return history
     taken = {candidate.node.name for candidate in chosen.values()}
     others = [
         f"{near.node.name} ({_predicted(near)})"
-        for near in sorted(offers.fitting, key=lambda near: near.prediction.bound or 0.0)
+        for near in sorted(offers.fitting, key=_bound)
         if near.node.name not in taken
     ]
     text = phrases.listed(others) if others else "no other node"
     fresh = [move.model_copy(update={"others": text[:256]}) for move in history]
     return (*fresh[: len(chosen)], *history[len(chosen) :])
+
+
+def _bound(candidate: candidates.Candidate) -> float:
+    """Return what orders candidates by latency: what nobody knows comes last."""
+    bound = candidate.prediction.bound
+    return math.inf if bound is None else bound
 
 
 def _predicted(candidate: candidates.Candidate) -> str:

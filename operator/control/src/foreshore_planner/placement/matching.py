@@ -354,7 +354,7 @@ def _names(offers: Iterable[Sequence[candidates.Candidate]]) -> Iterator[str]:
 def _may_move(stock: supply.Supply, turn: turns.PermittedWants, replica: snapshot.Replica) -> bool:
     """Whether a replica may make room for another: it is well, and nothing of it is under way."""
     inputs, held = turn.wants.case, turn.wants.held.get(replica.slot)
-    is_held = inputs.site in stock.verdicts.held_sites
+    is_held = stock.verdicts.is_held(inputs.site)
     is_automatic = inputs.demand.placement.failover is placing.Failover.AUTOMATIC
     is_accepted = inputs.bound.problem is None
     if is_held or not is_automatic or not is_accepted or not turn.wants.is_content:

@@ -21,7 +21,15 @@ from typing import Final
 
 from foreshore_api import conditions, meta, scalars
 from foreshore_api.v1alpha1 import inferenceplacement, placing
-from foreshore_planner.placement import candidates, choose, incumbents, slots, supply, turns
+from foreshore_planner.placement import (
+    candidates,
+    choose,
+    incumbents,
+    slots,
+    steadiness,
+    supply,
+    turns,
+)
 from foreshore_planner.placement.case import Case
 
 Proposal = inferenceplacement.ProposedMove
@@ -71,7 +79,7 @@ def _able(
     """Return where a slot may go, best first: a failure domain of its own before a shared one."""
     case, offers = turn.wants.case, turn.wants.offers
     fitting = offers.fitting if offers is not None else ()
-    offered = slots.suitable(case, turn.wants.causes[slot], fitting)
+    offered = slots.suitable(case, turn.wants.causes[slot], _steady(turn.wants, slot, fitting))
     free = [
         offer
         for offer in choose.rank(offered, case.demand)
@@ -85,6 +93,14 @@ def _able(
             choose.domain(offer.node, demand) in domains,
         ),
     )
+
+
+def _steady(
+    asking: turns.Wants, slot: str, fitting: Sequence[candidates.Candidate]
+) -> list[candidates.Candidate]:
+    """Return the nodes that may take a slot by their flaps: the same that a move asks for."""
+    is_lost = asking.causes[slot][0] in slots.LOSSES
+    return steadiness.offered(asking.case, asking.held[slot] if is_lost else None, fitting)
 
 
 def _proposal(
@@ -125,14 +141,14 @@ def confirmed(asking: turns.Wants) -> dict[str, Proposal]:
     is_manual = case.demand.placement.failover is placing.Failover.MANUAL
     if asked is None or not is_manual or asking.offers is None:
         return {}
-    able = {offer.node.name for offer in asking.offers.fitting}
+    fitting = asking.offers.fitting
     return {
         proposal.slot: proposal
         for proposal in _earlier(case)
         if proposal.id == asked
-        and proposal.to in able
         and proposal.slot in forces
         and held[proposal.slot].node == proposal.from_
+        and proposal.to in {offer.node.name for offer in _steady(asking, proposal.slot, fitting)}
     }
 
 

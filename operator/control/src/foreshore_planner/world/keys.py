@@ -69,6 +69,8 @@ class Keys:
         self.is_stirred |= CLUSTER in changes.objects  # prices
         for kind, objects in changes.objects.items():
             self.status_of(kind, objects)
+        if any(None in (site.old, site.new) for site in changes.objects.get(SITE, {}).values()):
+            self.status_of(CLUSTER, self._kept.objects[CLUSTER])  # it speaks for nodes of no Site
         for change in changes.objects.get(PLACEMENT, {}).values():
             self._of_placement(change)
         for pod in changes.replicas.values():
@@ -282,7 +284,7 @@ class Keys:
     def _cluster_of(self, node: str) -> None:
         """Mark the Cluster of a node that is of no Site."""
         present = self._kept.nodes.get(node)
-        if present is not None and present.site is None:
+        if present is not None and not self._kept.sites_named.names(present.site or ""):
             self.status_of(CLUSTER, [("", present.cluster)])
 
     def _site_of(self, node: str) -> str | None:
