@@ -147,7 +147,7 @@ async def test_what_a_fleet_chose_reaches_the_kept_world_and_its_reference() -> 
     seen = rig.decider.last_seen()
     assert seen is not None
     assert seen.stabilization == chosen
-    assert rig.decider.observed().stabilization == chosen
+    assert rig.decider.observed()().stabilization == chosen
 
 
 async def test_the_same_world_agrees_with_its_reference_for_hours() -> None:

@@ -512,8 +512,8 @@ def test_a_site_that_comes_and_goes_leaves_its_nodes_to_the_cluster() -> None:
     silent = changing.node_falls_silent(changing.start(), 0, 0)
     troubled = changing.hub_has_problems(silent, 0, 0)
     pair = Followed()
-    for seen in (troubled, dataclasses.replace(troubled, sites=()), troubled):
-        pair.follow(seen)
+    for world in (troubled, dataclasses.replace(troubled, sites=()), troubled):
+        pair.follow(world)
 
 
 @pytest.mark.parametrize("change", changing.CHANGES, ids=lambda change: change.__name__)
