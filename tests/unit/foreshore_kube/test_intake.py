@@ -39,12 +39,7 @@ class Server:
         self.moment += 1
         del self.objects[mirror.ObjectKey("hq", name)]
 
-    async def pages(
-        self, *_: object, accept: str = api.WHOLE, field_selector: str = "", **__: object
-    ) -> AsyncIterator[Any]:
-        if field_selector:
-            yield await self._named(field_selector.removeprefix("metadata.name="))
-            return
+    async def pages(self, *_: object, accept: str = api.WHOLE, **__: object) -> AsyncIterator[Any]:
         if self.errors:
             raise self.errors.pop(0)
         self.lists.append("metadata" if accept == api.METADATA else "whole")
@@ -55,12 +50,12 @@ class Server:
         yield api.Page((), moment)
         self.in_list()
 
-    async def _named(self, name: str) -> api.Page:
+    async def find(self, _kind: kinds.ResourceKind, namespace: str, name: str) -> api.Json | None:
         self.gets.append(name)
-        objects = tuple(each for key, each in self.objects.items() if key.name == name)
+        found = self.objects.get(mirror.ObjectKey(namespace, name))
         await asyncio.sleep(0.01)
         self.before_get()
-        return api.Page(objects, str(self.moment))
+        return found
 
     async def get(self, *_: object) -> api.Json:
         """No account of ours may: the chart gives list and watch on what people edit."""

@@ -151,6 +151,14 @@ class KubeApi:
             objects.extend(page.items)
         return tuple(objects)
 
+    async def find(self, kind: ResourceKind, namespace: str, name: str) -> Json | None:
+        """Return one object if it is there, by a list of what has its name.
+
+        For kinds that the account may list and watch, and has no right to get.
+        """
+        listed = await self.list(kind, namespace, field_selector=f"metadata.name={name}")
+        return next((item for item in listed if item["metadata"]["name"] == name), None)
+
     async def watch(
         self,
         kind: ResourceKind,

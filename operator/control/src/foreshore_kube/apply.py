@@ -124,7 +124,7 @@ class Writer:
         owns: tuple[str, ...],
         cached: Mapping[str, Any] | None,
         subresource: str = "",
-        renew: Callable[[api.Json], api.Json | None] = lambda _live: None,
+        renew: Callable[[api.Json], api.Json | None] | None = None,
     ) -> WriteResult:
         """Make the object hold this document's fields, unless the cached one does already.
 
@@ -165,13 +165,15 @@ class Writer:
         kind: ResourceKind,
         document: api.Json,
         subresource: str,
-        renew: Callable[[api.Json], api.Json | None],
+        renew: Callable[[api.Json], api.Json | None] | None,
         error: api.ConflictError,
     ) -> api.Json:
         """Return what to write on the object as it is now. Raises the error where nothing is."""
-        live = await self.kube.get(kind, *_names(document))
-        renewed = renew(live)
-        if renewed is None:
+        if renew is None:
+            raise error
+        live = await self.kube.find(kind, *_names(document))
+        renewed = renew(live) if live is not None else None
+        if live is None or renewed is None:
             raise error
         if self.yields_to(later := epochs.borne(live, subresource)):
             raise api.ConflictError(409, _superseded(live, later))

@@ -203,7 +203,7 @@ class FedMirror(mirror.Mirror[T]):
         if len(keys) <= FEW:
             fetched = 0
             for key in sorted(keys):
-                document = await self._read(key)
+                document = await self._kube.find(self.kind, *key)
                 if document is not None:  # else deleted since the list
                     fetched += self._mend(document)
             return fetched
@@ -214,18 +214,6 @@ class FedMirror(mirror.Mirror[T]):
                     fetched += self._mend(item)
                     await pause.if_due()
         return fetched
-
-    async def _read(self, key: ObjectKey) -> api.Json | None:
-        """Read one object, if it is there, by a list of what has its name.
-
-        The operator's account may list and watch what people edit, and has no right to get it.
-        """
-        named = f"metadata.name={key.name}"
-        async for page in self._kube.pages(self.kind, key.namespace, field_selector=named):
-            for item in page.items:
-                if mirror.key_of(item) == key:
-                    return item
-        return None
 
     def _mend(self, document: api.Json) -> bool:
         key, version = mirror.key_of(document), mirror.version_of(document)
