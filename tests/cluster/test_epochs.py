@@ -223,6 +223,35 @@ async def test_a_grant_of_a_term_that_is_over_is_refused_by_its_own_field_manage
     assert found["status"]["writerEpoch"] == NOW
 
 
+async def test_the_operators_account_may_see_what_moved_and_write_its_grant_at_once(
+    fenced: Fenced,
+) -> None:
+    """It may list what people edit and not get it: a read by name was refused."""
+    await fenced.person.apply(DEVICES, room.device(fenced.namespace), manager="person")
+    name = room.device(fenced.namespace)["metadata"]["name"]
+    authority = {"holder": "edge-1", "epoch": 5, "lastIssued": 5}
+
+    def granting(version: str) -> api.Json:
+        metadata = {"namespace": fenced.namespace, "name": name, "resourceVersion": version}
+        return {"metadata": metadata, "status": {"authority": authority}}
+
+    before = await fenced.person.get(DEVICES, fenced.namespace, name)
+    outcome = await fenced.writer(NOW).apply(
+        DEVICES,
+        granting("1"),
+        manager="foreshore-lifecycle",
+        owns=("status.authority",),
+        cached=None,
+        subresource="status",
+        renew=lambda live: granting(live["metadata"]["resourceVersion"]),
+    )
+
+    assert outcome is apply.WriteResult.WRITTEN, fenced.refusals
+    found = await fenced.person.get(DEVICES, fenced.namespace, name)
+    assert found["status"]["authority"]["holder"] == "edge-1"
+    assert found["metadata"]["uid"] == before["metadata"]["uid"]
+
+
 async def test_a_kind_without_a_namespace_is_held_to_the_same_lease(fenced: Fenced) -> None:
     clusters = kinds.of(v1alpha1.Cluster)
     name, spec = "local", {"connection": {"type": "InCluster"}}
