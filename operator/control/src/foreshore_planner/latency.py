@@ -198,6 +198,19 @@ class Prediction:
             FigureBasis.POOLED,
         )
 
+    @property
+    def is_called(self) -> bool:
+        """Whether calls of the node itself were measured, by those who call now.
+
+        The only caller's own node needs no Network. A probe is no call: while nobody calls, it may
+        be of an agent that never will, over a link of its own.
+        """
+        is_asked = self._basis(histogram.Stage.INFERENCE) is FigureBasis.MEASURED
+        return is_asked and self._basis(histogram.Stage.NETWORK) in (
+            FigureBasis.MEASURED,
+            FigureBasis.EXPECTED,
+        )
+
     def _basis(self, kind: histogram.Stage) -> FigureBasis | None:
         return next((stage.source for stage in self.stages if stage.stage is kind), None)
 

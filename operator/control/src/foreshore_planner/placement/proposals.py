@@ -79,7 +79,8 @@ def _able(
     """Return where a slot may go, best first: a failure domain of its own before a shared one."""
     case, offers = turn.wants.case, turn.wants.offers
     fitting = offers.fitting if offers is not None else ()
-    offered = slots.suitable(case, turn.wants.causes[slot], _steady(turn.wants, slot, fitting))
+    steady = _steady(turn.wants, slot, fitting)
+    offered = slots.suitable(case, slot, turn.wants.causes[slot], steady)
     free = [
         offer
         for offer in choose.rank(offered, case.demand)

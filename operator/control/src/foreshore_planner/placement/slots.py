@@ -12,6 +12,7 @@ from foreshore_planner import health, latency, snapshot
 from foreshore_planner.placement import (
     callers,
     candidates,
+    choose,
     creep,
     incumbents,
     load,
@@ -130,14 +131,7 @@ def endpoint_is_bad(case: Case, held: incumbents.Incumbent) -> Force | None:
 
 def is_over_budget(case: Case, held: incumbents.Incumbent) -> Force | None:
     """Measured over the budget here, and predicted comfortably within it elsewhere."""
-    measured = case.evidence.measured()
-    if measured is None or measured <= case.demand.budget or not held.was_active:
-        return None
-    here = case.view(held.node)
-    own = here.prediction.bound if here is not None else None
-    if own is None or own <= case.demand.budget:
-        return None
-    if not _better(case, held):
+    if not held.was_active or not is_late(case, held.node) or not _better(case, held):
         return None
     return (
         reasons.OVER_BUDGET,
@@ -145,11 +139,25 @@ def is_over_budget(case: Case, held: incumbents.Incumbent) -> Force | None:
     )
 
 
+def is_late(case: Case, node: str) -> bool:
+    """Whether the whole is measured over the budget, and calls of this node account for that.
+
+    The whole holds calls of the last minutes, whichever replica was asked: one that has just become
+    active is not held to what another took.
+    """
+    measured, here = case.evidence.measured(), case.view(node)
+    if measured is None or measured <= case.demand.budget or here is None:
+        return False
+    own = here.prediction.bound if here.prediction.is_called else None
+    return own is not None and own > case.demand.budget
+
+
 def is_creeping(case: Case, held: incumbents.Incumbent) -> Force | None:
     """Measured close to the budget, and known to be comfortably within it elsewhere."""
     here = case.view(held.node)
-    own = here.prediction.bound if here is not None and creep.is_due(case, held) else None
-    if own is None or is_comfortable(case, own):
+    if here is None or not here.prediction.is_called or not creep.is_due(case, held):
+        return None
+    if here.prediction.bound is None or is_comfortable(case, here.prediction.bound):
         return None
     if not any(creep.is_proven(view) for view in _better(case, held)):
         return None
@@ -161,16 +169,41 @@ def is_creeping(case: Case, held: incumbents.Incumbent) -> Force | None:
 
 
 def _better(case: Case, held: incumbents.Incumbent) -> list[candidates.NodeView]:
-    """Return the other nodes that could serve, and are predicted comfortably within the budget."""
-    avoided = left_lately(case) | {held.node}
+    """Return the other nodes that could serve apart, comfortably within the budget."""
+    avoided, taken = left_lately(case) | {held.node}, _taken(case, held.slot)
     return [
         view
         for view in case.views
         if view.node.name not in avoided
-        and is_comfortable(case, view.prediction.bound)
-        and view.utilisation <= load.FULL
+        and choose.domain(view.node, case.demand) not in taken
+        and is_in_comfort(case, view)
         and candidates.examine(view, candidates.QUESTIONS) is None
     ]
+
+
+def _taken(case: Case, slot: str) -> frozenset[str]:
+    """Return the failure domains of the other replicas, where they are or go to.
+
+    Not the one that this replica is in already: to stay in it makes nothing worse.
+    """
+    listed = case.before.status.replicas if case.before is not None else ()
+    nodes = case.seen.index.nodes
+    places = {
+        replica.slot: replica.node if replica.successor is None else replica.successor.node
+        for replica in listed
+    }
+    domains = {
+        name: choose.domain(nodes[node], case.demand)
+        for name, node in places.items()
+        if node in nodes
+    }
+    own = domains.pop(slot, None)
+    return frozenset(domains.values()) - {own}
+
+
+def is_in_comfort(case: Case, view: candidates.NodeView) -> bool:
+    """Whether a node is predicted well within the budget, and not too busy for that to hold."""
+    return is_comfortable(case, view.prediction.bound) and view.utilisation <= load.FULL
 
 
 def is_comfortable(case: Case, bound: float | None) -> bool:
@@ -228,14 +261,15 @@ def _avoiding(
 
 
 def suitable(
-    case: Case, force: Force | None, offered: Sequence[candidates.Candidate]
+    case: Case, slot: str, force: Force | None, offered: Sequence[candidates.Candidate]
 ) -> list[candidates.Candidate]:
     """Return the candidates that help against what forces a slot away.
 
     An empty slot, or one whose node is lost, takes any; a replica in trouble tries no node that the
     placement left in trouble lately; one that is over the budget, or close to it, only goes where
-    it is predicted to be well within it, and one that is too slow for its callers where nothing
-    says that its answers would be late too.
+    it is predicted to be well within it, apart from the placement's other replicas: what works is
+    not crowded together for latency. One that is too slow for its callers goes where nothing says
+    that its answers would be late too.
     """
     if force is None or force[0] not in reasons.TROUBLES:
         return list(offered)
@@ -243,15 +277,21 @@ def suitable(
     fresh = [candidate for candidate in offered if candidate.node.name not in avoided]
     if force[0] == reasons.TOO_SLOW:
         return [candidate for candidate in fresh if is_in_time(case, candidate.prediction)]
-    if force[0] not in (reasons.OVER_BUDGET, reasons.CREEPING):
+    if force[0] not in FOR_LATENCY:
         return fresh
+    taken = _taken(case, slot)
     return [
         candidate
         for candidate in fresh
         if is_comfortable(case, candidate.prediction.bound)
+        and choose.domain(candidate.node, case.demand) not in taken
         and not candidate.is_saturated
         and (force[0] != reasons.CREEPING or creep.is_proven(candidate))
     ]
+
+
+FOR_LATENCY = frozenset({reasons.OVER_BUDGET, reasons.CREEPING})
+"""Causes to move a replica that still works."""
 
 
 CAUSES: tuple[Cause, ...] = (
@@ -274,7 +314,13 @@ def forced(case: Case, held: Mapping[str, incumbents.Incumbent]) -> dict[str, Fo
             if force is not None:
                 forces[slot] = force
                 break
-    return forces
+    return _in_turn(forces)
+
+
+def _in_turn(forces: Mapping[str, Force]) -> dict[str, Force]:
+    """Return of the moves for latency only the first: two at once would meet on the same node."""
+    late = [slot for slot, force in forces.items() if force[0] in FOR_LATENCY]
+    return {slot: force for slot, force in forces.items() if slot not in late[1:]}
 
 
 def permitted(

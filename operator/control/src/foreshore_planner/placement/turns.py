@@ -135,7 +135,7 @@ class PermittedWants:
         self, slot: str, able: Sequence[candidates.Candidate]
     ) -> list[candidates.Candidate]:
         steady = steadiness.offered(self.wants.case, self.lost.get(slot), able)
-        suitable = slots.suitable(self.wants.case, self.allowed.get(slot), steady)
+        suitable = slots.suitable(self.wants.case, slot, self.allowed.get(slot), steady)
         confirmed = self.confirmed.get(slot)
         return [
             candidate
