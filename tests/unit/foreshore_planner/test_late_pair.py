@@ -14,7 +14,7 @@ from builders import planning as build
 from foreshore_api.wire import histogram, report
 from foreshore_planner import latency, snapshot
 from foreshore_planner import plan as planning
-from foreshore_planner.placement import slots
+from foreshore_planner.placement import assembly, slots
 
 PAIR = {"replicas": 1, "standby": 1}
 BOTH = {"replicas": 2, "standby": 0}
@@ -121,11 +121,21 @@ def one_of_two_moves_at_a_time() -> None:
     assert build.where(passes(seen)) == {"r0": "cloud-1", "r1": "cloud-2"}
 
 
+def what_is_late_gives_its_role_to_one_in_time() -> None:
+    """It cannot go where the other is, so that the other has to serve."""
+    seen = pair()
+    made = planning.plan(late(seen, "edge-1", quick=("edge-2",), edge_2=1))
+    assert roles(made) == {"r0": "Standby", "r1": "Active"}
+    made = passes(late(seen, "edge-1", quick=("edge-2",), edge_2=1))
+    assert roles(made) == {"r0": "Standby", "r1": "Active"}, "and does not take it back"
+
+
 RULES = (
     the_other_does_not_follow,
     one_that_nobody_called_is_not_late,
     neither_takes_the_place_of_the_other,
     one_of_two_moves_at_a_time,
+    what_is_late_gives_its_role_to_one_in_time,
 )
 
 
@@ -148,6 +158,12 @@ MUTANTS: dict[str, tuple[Any, str, Any, Callable[[], None]]] = {
         neither_takes_the_place_of_the_other,
     ),
     "both at once": (slots, "_in_turn", lambda forces: forces, one_of_two_moves_at_a_time),
+    "keeps its role": (
+        assembly,
+        "_is_outdone",
+        lambda *_: False,
+        what_is_late_gives_its_role_to_one_in_time,
+    ),
 }
 
 

@@ -92,14 +92,16 @@ def _intent(case: Case, slot: str, node: str) -> PodIntent:
 
 
 def _roles(case: Case, occupants: Occupants) -> dict[str, bool]:
-    present = [_incumbent(case, occupant) for occupant in occupants.values()]
+    present = [_incumbent(case, occupant, occupants) for occupant in occupants.values()]
     order = [
         candidate.node.name for candidate in _ranked(case, {replica.node for replica in present})
     ]
     return choose.roles(present, order, case.demand.placement.replicas)
 
 
-def _incumbent(case: Case, occupant: serving.Occupant) -> choose.IncumbentReplica:
+def _incumbent(
+    case: Case, occupant: serving.Occupant, occupants: Occupants
+) -> choose.IncumbentReplica:
     shown = serving.listed(case, occupant.intent.slot)
     blame = case.complaints.get((occupant.intent.slot, occupant.node))
     is_as_shown = shown is not None and shown.node == occupant.node
@@ -108,11 +110,23 @@ def _incumbent(case: Case, occupant: serving.Occupant) -> choose.IncumbentReplic
         node=occupant.node,
         is_ready=occupant.is_ready,
         is_wanted=serving.served(case, occupant.answering).digest == occupant.intent.digest,
-        is_well=blame is None or blame.seconds < callers.DEMOTED_AFTER,
+        is_well=(blame is None or blame.seconds < callers.DEMOTED_AFTER)
+        and not _is_outdone(case, occupant, occupants),
         was_active=is_as_shown
         and shown is not None
         and shown.role is inferenceplacement.Role.ACTIVE,
     )
+
+
+def _is_outdone(case: Case, occupant: serving.Occupant, occupants: Occupants) -> bool:
+    """Whether a replica is over the budget, and another one that serves is well within it.
+
+    It may not go where that one is (`slots.suitable`), so that the role has to.
+    """
+    if not slots.is_late(case, occupant.node):
+        return False
+    others = [case.view(other.node) for other in occupants.values() if other.is_ready]
+    return any(view is not None and slots.is_in_comfort(case, view) for view in others)
 
 
 def _ranked(case: Case, nodes: Collection[str]) -> list[candidates.Candidate]:

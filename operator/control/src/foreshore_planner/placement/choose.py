@@ -5,7 +5,8 @@ the budget, tier as the policy asks and price; bound on the latency; name. Over 
 bound counts. Ties cannot occur, because names differ. `matching` puts a failure domain of its own
 before a shared one, within each of the four grades.
 Roles are given afterwards: a ready standby is promoted at once when an active replica is lost, and
-whoever is active and ready stays so.
+whoever is active and ready stays so, unless callers complain of it, or it is over the budget while
+another that is ready is well within it.
 """
 
 from collections.abc import Sequence
@@ -27,7 +28,8 @@ class IncumbentReplica:
     is_wanted: bool
     """Whether it serves the version that is asked for."""
     is_well: bool
-    """Whether some caller is content with it, or nobody calls it."""
+    """Whether some caller is content with it, or nobody calls it; and it is not late while another
+    is in time."""
     was_active: bool
 
 
@@ -69,8 +71,8 @@ def roles(
 ) -> dict[str, bool]:
     """Return for each slot whether it is active.
 
-    Ready ones first, of those the ones that serve what is asked for, then those of which no caller
-    complains, then those already active, then by rank.
+    Ready ones first, of those the ones that serve what is asked for, then those that are well,
+    then those already active, then by rank.
 
     `order` ranks the node names of this placement, best first.
     """
