@@ -179,6 +179,43 @@ async def test_the_hub_is_there_gone_and_back(
     assert runtime.connected == [True, False, True]
 
 
+class LossyDoor(door.Door):
+    """Its first poll is answered into a link that loses it; meanwhile a report fails."""
+
+    polls = 0
+    is_lost = False
+
+    async def assignment(self, etag: str | None) -> door.Fetched | None:
+        self.polls += 1
+        if self.polls == 1:
+            self.is_lost = True
+            await asyncio.Event().wait()
+        return await super().assignment(etag)
+
+    async def report(self, facts: report.Report) -> None:
+        if self.is_lost:
+            self.is_lost = False
+            raise door.DoorError("Timeout")
+        await super().report(facts)
+
+
+async def test_a_poll_whose_answer_was_lost_is_begun_again_when_the_hub_answers_others(
+    there: FakeHub, token: Path
+) -> None:
+    """Its own time limit is 40 seconds; an agent asked replicas that were gone for so long."""
+    runtime = Runtime()
+    lossy = LossyDoor(f"http://127.0.0.1:{there.port}", NODE, token, None)
+    link = asyncio.create_task(hub.HubLink(lossy, Book(last=0), runtime.calls()).run())
+    try:
+        async with asyncio.timeout(door.WAIT_SECONDS / 2):
+            while not runtime.taken:  # noqa: ASYNC110 - what is awaited has no event
+                await asyncio.sleep(0.01)
+    finally:
+        link.cancel()
+        await asyncio.wait((link,))
+    assert lossy.polls >= 2
+
+
 async def test_a_report_is_hurried_when_something_changed(
     linked: Linked, monkeypatch: pytest.MonkeyPatch
 ) -> None:

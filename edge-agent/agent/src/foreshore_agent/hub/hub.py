@@ -2,7 +2,7 @@
 
 Each loop fails alone and comes back with full jitter; no decision ever waits for any of them.
 
-    follow   long-poll, newest assignment to the runtime
+    follow   long-poll, newest assignment to the runtime; begun anew when the hub answers again
     ship     records in order, forgotten once acknowledged
     report   every two seconds, or when something changed
     renew    on demand, for ourselves and for peers
@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from foreshore_agent import backoff, journal
 from foreshore_agent.hub import door
@@ -67,6 +67,13 @@ class HubCalls:
     connected: Callable[[bool], None]
 
 
+async def _ended(*tasks: "asyncio.Future[Any]") -> None:
+    """Cancel what is still under way, and wait for its end."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 class HubLink:
     """All loops of one agent's link."""
 
@@ -75,6 +82,8 @@ class HubLink:
         self._records: Final = records
         self._calls: Final = calls
         self._changed: Final = asyncio.Event()
+        self._returned: Final = asyncio.Event()
+        """Set when a call is answered after one that was not."""
         self._is_connected = False
         self._complaints: dict[str, str] = {}
         self._batch = BATCH_RECORDS
@@ -130,7 +139,7 @@ class HubLink:
         wait = backoff.Backoff()
         while True:
             try:
-                fetched = await self._door.assignment(etag)
+                fetched = await self._poll(etag)
             except door.DoorError as error:
                 self._note_failure("assignments", error)
                 await asyncio.sleep(wait.next())
@@ -143,6 +152,24 @@ class HubLink:
                 else:
                     await asyncio.sleep(NOT_DURABLE_SECONDS)
             await asyncio.sleep(0)
+
+    async def _poll(self, etag: str | None) -> door.Fetched | None:
+        """Wait for another assignment; ask anew when the hub answers others after an outage.
+
+        A link that lost packets says nothing on a connection on which only we wait. The answer may
+        be among them, and the poll would end by its own time limit: up to 40 seconds in which this
+        agent works by what was, while replicas of that go.
+        """
+        while True:
+            self._returned.clear()
+            polling = asyncio.ensure_future(self._door.assignment(etag))
+            returning = asyncio.ensure_future(self._returned.wait())
+            try:
+                await asyncio.wait((polling, returning), return_when=asyncio.FIRST_COMPLETED)
+                if polling.done():
+                    return polling.result()
+            finally:
+                await _ended(polling, returning)
 
     async def _hand_over(self, fresh: assignment.Assignment) -> bool:
         """Hand an assignment to the runtime; False when the disk does not take it now."""
@@ -212,7 +239,8 @@ class HubLink:
                 continue
 
     def _note_success(self, what: str) -> None:
-        self._complaints.pop(what, None)
+        if self._complaints.pop(what, None) is not None:
+            self._returned.set()
         if not self._is_connected:
             self._is_connected = True
             _LOG.info("the hub answers")
