@@ -485,13 +485,26 @@ def test_a_successor_that_fails_again_gives_the_slot_back() -> None:
 def test_an_old_pod_on_a_node_out_of_sight_is_kept_and_listed() -> None:
     """Its kubelet is back and has not said yet how its pods are."""
     hidden = build.with_nodes(
-        pods(begun(), "occupancy-v1", phase=UNREADY),
+        pods(begun(), "occupancy-v1", phase=UNREADY, phase_age=60.0),
         lambda one: dataclasses.replace(one, ready_age=2.0) if one.name == "edge-1" else one,
     )
     (replica,) = shown(hidden)
     assert (replica.phase, replica.version) == ("Ready", "occupancy-v1")
     assert replica.endpoint is not None
     assert gone(hidden) == 0
+
+
+@pytest.mark.parametrize("ready_age", [2.0, 29.0])
+def test_a_successor_that_starts_on_a_node_just_back_does_not_answer_yet(ready_age: float) -> None:
+    """It did for half a minute: agents turned to pods that started, or never would."""
+    starting = build.with_nodes(
+        pods(ready(begun()), "occupancy-v2", phase=UNREADY, phase_age=ready_age - 1.0),
+        lambda one: dataclasses.replace(one, ready_age=ready_age),
+    )
+    (replica,) = shown(starting)
+    assert (replica.phase, replica.version) == ("Ready", "occupancy-v1")
+    assert replica.successor is not None
+    assert gone(starting) == 0
 
 
 def test_an_old_pod_whose_node_died_is_not_what_answers() -> None:

@@ -138,17 +138,19 @@ class Sight:
     before: v1alpha1.InferencePlacement | None
     replicas: tuple[snapshot.Replica, ...]
 
-    def is_out_of_sight(self, node: str) -> bool:
-        """Whether what the API server says of a node's pods may be stale.
+    def is_out_of_sight(self, pod: snapshot.Replica) -> bool:
+        """Whether what the API server says of a pod may be stale.
 
         It calls every pod of a silent node unready, and goes on until the kubelet that is back has
-        told otherwise.
+        told otherwise. A pod that became unready since then is: one that is just starting there.
         """
-        verdict = self.verdicts.of(node)
+        verdict = self.verdicts.of(pod.node)
         if not verdict.is_usable:
             return not verdict.is_lost
-        present = self.seen.index.nodes.get(node)
-        return present is not None and present.ready_age < RETURNING
+        present = self.seen.index.nodes.get(pod.node)
+        if present is None:
+            return False
+        return present.ready_age < RETURNING and present.ready_age <= pod.phase_age
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ def phase(
         return inferenceplacement.ReplicaPhase.LOST
     if pod is None:
         return inferenceplacement.ReplicaPhase.PENDING
-    if pod.phase is snapshot.PodPhase.UNREADY and case.is_out_of_sight(node):
+    if pod.phase is snapshot.PodPhase.UNREADY and case.is_out_of_sight(pod):
         return _shown(case, slot, node) or _PHASES[pod.phase]
     return _PHASES[pod.phase]
 

@@ -103,7 +103,7 @@ def answers(case: Sight, pod: snapshot.Replica) -> bool:
         return False
     if pod.phase is snapshot.PodPhase.READY:
         return True
-    return pod.phase is snapshot.PodPhase.UNREADY and case.is_out_of_sight(pod.node)
+    return pod.phase is snapshot.PodPhase.UNREADY and case.is_out_of_sight(pod)
 
 
 def is_settled_in(case: Case, pod: snapshot.Replica) -> bool:

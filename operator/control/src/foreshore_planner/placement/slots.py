@@ -90,7 +90,7 @@ def pod_has_failed(case: Case, held: incumbents.Incumbent) -> Force | None:
     if pod.phase is snapshot.PodPhase.FAILED:
         return reasons.POD_FAILED, pod.message or pod.reason or "the pod failed"
     waits = pod.phase in (snapshot.PodPhase.PENDING, snapshot.PodPhase.UNREADY)
-    if case.is_out_of_sight(held.node):
+    if case.is_out_of_sight(pod):
         return None
     compiling = wire.compile_seconds(case.version.spec.runtime.providers)
     is_patient = is_served or waits_for_room(case, pod)
