@@ -142,7 +142,7 @@ class Sight:
         """Whether what the API server says of a pod may be stale.
 
         It calls every pod of a silent node unready, and goes on until the kubelet that is back has
-        told otherwise. A pod that became unready since then is: one that is just starting there.
+        told otherwise. A pod that became unready since then really is: one that is just starting.
         """
         verdict = self.verdicts.of(pod.node)
         if not verdict.is_usable:
