@@ -148,6 +148,20 @@ def test_a_batch_that_is_filled_twice_keeps_room_offers_and_who_runs(rows: list[
     assert (used <= ROOM).all()
 
 
+def test_a_node_that_everybody_left_is_not_shared_by_two_copies() -> None:
+    """They shared its empty list: who came to it in one stood on it in the other."""
+    offer = Offer(0, 0, Grade.WITHIN, 0.0)
+    rows = [SlotRow(name, (1, 0), (offer,)) for name in ("a", "b")]
+    first = allocation.Allocation(problem.assembled(free_beside(rows), rows))
+    first.put(0, 0)
+    first.take(0)
+    second = first.copy()
+    second.put(1, 1)
+    assert list(first.newcomers(0)) == []
+    first.put(0, 0)
+    assert list(second.newcomers(0)) == [1]
+
+
 @given(rows=slot_rows(), seed=st.integers(0, 99))
 def test_what_is_tried_on_one_of_two_copies_leaves_the_other(
     rows: list[SlotRow], seed: int

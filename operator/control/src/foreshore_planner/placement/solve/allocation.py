@@ -75,7 +75,7 @@ class Allocation:
         self._free = tuple(numpy.array(column).data for column in self._free)
         self._positions = self._positions.copy()
         self._candidates = self._positions.data
-        self._newcomers = [slots and slots[:] for slots in self._newcomers]
+        self._newcomers = [None if slots is None else slots[:] for slots in self._newcomers]
         self._incumbents = {node: slots[:] for node, slots in self._incumbents.items()}
         self._placed, self._given = self._placed.copy(), self._given.copy()
         self._changes = self._changes[:]
