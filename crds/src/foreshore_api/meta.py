@@ -124,3 +124,16 @@ class Resource(Document):
     def read(cls, document: Mapping[str, Any]) -> Self:
         """The object of a document from the API server; unknown fields are ignored."""
         return cls.model_validate(document)
+
+    def succeeding(self, before: Self) -> Self:
+        """This state with the very spec of an earlier state of the object, unless it was edited.
+
+        What is remembered of a spec by identity then outlives a new status. The API server raises
+        the generation with every change of a spec.
+        """
+        after, earlier = self.metadata, before.metadata
+        is_edited = not after.generation or after.generation != earlier.generation
+        spec = getattr(before, "spec", None)
+        if spec is None or is_edited or after.uid != earlier.uid:
+            return self
+        return self.model_copy(update={"spec": spec})

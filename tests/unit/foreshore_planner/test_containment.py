@@ -90,13 +90,13 @@ def world() -> Any:
 @pytest.fixture(params=STEPS, ids=lambda step: step)
 def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A world that was planned whole, and is planned again with a defect for one object."""
-    binding._own_problem.cache_clear()
+    binding._own_problem.clear()
     settled = build.settle(world())
     kind, break_it = STEPS[request.param]
     break_it(monkeypatch)
-    binding._own_problem.cache_clear()
+    binding._own_problem.clear()
     yield kind, settled, planning.plan(settled)
-    binding._own_problem.cache_clear()
+    binding._own_problem.clear()
 
 
 def test_the_object_says_what_is_wrong_with_it_and_what_to_do(broken: Any) -> None:

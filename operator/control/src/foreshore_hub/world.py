@@ -14,8 +14,7 @@ from typing import Any, Final
 
 from foreshore_api import addresses, meta, node_class, scalars, v1alpha1
 from foreshore_api.wire import assignment as wire
-from foreshore_decision import assignment, narrowing
-from foreshore_decision.policy import acceptance
+from foreshore_decision import assignment, narrowing, remembered
 from foreshore_hub import by_site, renewals
 from foreshore_kube import informer
 
@@ -216,9 +215,7 @@ class World:
         key = informer.ObjectKey(mirrored.namespace, mirrored.spec.profile_ref.name)
         profile = self._mirrors[v1alpha1.DeviceProfile].get(key)
         if isinstance(profile, v1alpha1.DeviceProfile):
-            lease_seconds = _lease_seconds(
-                acceptance.ResourceKey(profile), acceptance.ResourceKey(mirrored)
-            )
+            lease_seconds = _lease_seconds(profile.spec, mirrored.spec)
         elif last is not None:
             lease_seconds = last.lease_seconds
         else:
@@ -256,13 +253,10 @@ class World:
         return peers.values()
 
 
-@functools.lru_cache(maxsize=acceptance.KEPT)
-def _lease_seconds(
-    profile: acceptance.ResourceKey[v1alpha1.DeviceProfile],
-    device: acceptance.ResourceKey[v1alpha1.Device],
-) -> float:
+@remembered.while_alive
+def _lease_seconds(profile: v1alpha1.DeviceProfileSpec, device: v1alpha1.DeviceSpec) -> float:
     """Return the lease of a device; holders ask for it five times in one."""
-    times = narrowing.narrow(profile.resource.spec, device.resource.spec).authority
+    times = narrowing.narrow(profile, device).authority
     return scalars.seconds(times.lease_duration)
 
 

@@ -9,12 +9,11 @@ is in order of (namespace, name).
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import lru_cache
 from typing import Final
 
 from foreshore_api import conditions, meta, scalars, support, v1alpha1
 from foreshore_api.wire import beat
-from foreshore_decision import assignment, in_force, narrowing, selectors
+from foreshore_decision import assignment, in_force, narrowing, remembered, selectors
 from foreshore_decision import policy as deciding
 from foreshore_decision.policy import acceptance
 from foreshore_decision.policy.endpoints import CommandEndpoint, commanded
@@ -43,13 +42,12 @@ class BindingProblem:
     """What was raised, where a defect of ours is the problem: the shell logs and counts it."""
 
 
-@lru_cache(maxsize=1 << 15)
+@remembered.while_alive
 def _narrowed(
-    profile: acceptance.ResourceKey[v1alpha1.DeviceProfile],
-    device: acceptance.ResourceKey[v1alpha1.Device],
+    profile: v1alpha1.DeviceProfileSpec, device: v1alpha1.DeviceSpec
 ) -> v1alpha1.DeviceProfileSpec:
     """Narrow once what authority, modes and statuses ask for again and again."""
-    return narrowing.narrow(profile.resource.spec, device.resource.spec)
+    return narrowing.narrow(profile, device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ class BoundDevice:
         """The profile as it holds for this device, as the agents are given it."""
         if self.profile is None:
             return None
-        return _narrowed(acceptance.ResourceKey(self.profile), acceptance.ResourceKey(self.device))
+        return _narrowed(self.profile.spec, self.device.spec)
 
     @property
     def fence(self) -> v1alpha1.protection.Fence | None:
@@ -174,15 +172,14 @@ def internal(error: Exception, step: str) -> BindingProblem:
 def own_problem(resource: meta.Resource) -> BindingProblem | None:
     """Return what an object's own spec asks that this release does not do."""
     try:
-        return _own_problem(acceptance.ResourceKey(resource))
+        return _own_problem(getattr(resource, "spec", resource), resource=resource)
     except Exception as error:  # noqa: BLE001 - the object's own problem, logged and counted
         return internal(error, "reading it")
 
 
-@lru_cache(maxsize=1 << 15)
-def _own_problem(key: acceptance.ResourceKey[meta.Resource]) -> BindingProblem | None:
-    """Walk an object once: observers keep objects from pass to pass until they change."""
-    resource = key.resource
+@remembered.while_alive
+def _own_problem(_: object, *, resource: meta.Resource) -> BindingProblem | None:
+    """Walk a spec once: observers keep it from pass to pass until somebody edits it."""
     refused = support.unsupported(resource)
     if not refused:
         return _unaccepted(_faults(resource))

@@ -1,13 +1,12 @@
 """The devices of a site that an agent can reach, or that its policies read, with their profiles."""
 
 from collections.abc import Container, Iterable, Mapping
-from functools import lru_cache
 
 from foreshore_api import conditions, scalars, v1alpha1
 from foreshore_api import resources as contract
 from foreshore_api.v1alpha1 import protection
 from foreshore_api.wire import assignment, report
-from foreshore_decision import in_force, narrowing, policy
+from foreshore_decision import in_force, narrowing, policy, remembered
 from foreshore_decision.assignment import digests, references, snapshot
 from foreshore_decision.policy import acceptance
 
@@ -84,7 +83,7 @@ def _chosen(
     profile = profiles.get((device.namespace, name))
     obstacle = _obstacle(device, name, profile)
     if profile is not None and obstacle is None:
-        resolved = _resolved(acceptance.ResourceKey(device), acceptance.ResourceKey(profile))
+        resolved = _resolved(device, profile)
         return in_force.choose([in_force.good(resolved)])
     newest = in_force.Option[assignment.AssignedDevice](None, obstacle)
     return in_force.choose((newest, in_force.Option(references.kept_device(last, device))))
@@ -107,13 +106,11 @@ def _obstacle(
     return in_force.Obstacle(wrong[0].reason, f"{where}{acceptance.message(wrong)}")
 
 
-@lru_cache(maxsize=acceptance.KEPT)
+@remembered.while_alive
 def _resolved(
-    of_device: acceptance.ResourceKey[v1alpha1.Device],
-    of_profile: acceptance.ResourceKey[v1alpha1.DeviceProfile],
+    device: v1alpha1.Device, profile: v1alpha1.DeviceProfile
 ) -> assignment.AssignedDevice:
     """Return a device without its right: the same for all nodes of a site, until it is edited."""
-    device, profile = of_device.resource, of_profile.resource
     narrowed = narrowing.narrow(profile.spec, device.spec)
     return assignment.AssignedDevice(
         namespace=device.namespace,

@@ -6,34 +6,15 @@ compiling. Objects stay the same from pass to pass until somebody edits them, so
 once.
 """
 
-from functools import lru_cache
-from typing import Final, Generic, TypeVar
+from typing import Final
 
-from foreshore_api import meta, v1alpha1
+from foreshore_api import v1alpha1
+from foreshore_decision import remembered
 from foreshore_decision.policy import profiles, shapes, telemetry
 from foreshore_decision.policy.problems import PolicyProblem, Problems
 
-R = TypeVar("R", bound=meta.Resource)
-
-KEPT: Final = 1 << 15
-"""Objects of which the answer is kept."""
 SHOWN: Final = 3
 """Problems that a message lists; more would not be read."""
-
-
-class ResourceKey(Generic[R]):
-    """A resource as a key: the same object, not an equal one, whose comparison would cost more."""
-
-    __slots__ = ("resource",)
-
-    def __init__(self, resource: R) -> None:
-        self.resource: Final = resource
-
-    def __hash__(self) -> int:
-        return id(self.resource)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, ResourceKey) and other.resource is self.resource
 
 
 def of_site(site: v1alpha1.Site) -> tuple[PolicyProblem, ...]:
@@ -46,14 +27,14 @@ def of_site(site: v1alpha1.Site) -> tuple[PolicyProblem, ...]:
 
 def of_profile(profile: v1alpha1.DeviceProfile) -> tuple[PolicyProblem, ...]:
     """Return what is wrong with a profile."""
-    return _of_profile(ResourceKey(profile))
+    return _of_profile(profile.spec)
 
 
 def of_device(
     profile: v1alpha1.DeviceProfile, device: v1alpha1.Device
 ) -> tuple[PolicyProblem, ...]:
     """Return what is wrong with a device of a profile, and not with the profile itself."""
-    return _of_device(ResourceKey(profile), ResourceKey(device))
+    return _of_device(profile.spec, device.spec, name=device.name)
 
 
 def of_model(model: v1alpha1.Model) -> tuple[PolicyProblem, ...]:
@@ -68,7 +49,7 @@ def of_reading(
     profile: v1alpha1.DeviceProfile, device: v1alpha1.Device
 ) -> tuple[PolicyProblem, ...]:
     """Return what keeps a device from being listened to, whoever of the two says it."""
-    return _of_reading(ResourceKey(profile), ResourceKey(device))
+    return _of_reading(profile.spec, device.spec, name=device.name)
 
 
 def message(problems: tuple[PolicyProblem, ...]) -> str:
@@ -78,24 +59,22 @@ def message(problems: tuple[PolicyProblem, ...]) -> str:
     return f"{listed}; and {left} more" if left > 0 else listed
 
 
-@lru_cache(maxsize=KEPT)
-def _of_profile(profile: ResourceKey[v1alpha1.DeviceProfile]) -> tuple[PolicyProblem, ...]:
-    return profiles.check_device(profile.resource.spec)
+@remembered.while_alive
+def _of_profile(profile: v1alpha1.DeviceProfileSpec) -> tuple[PolicyProblem, ...]:
+    return profiles.check_device(profile)
 
 
-@lru_cache(maxsize=KEPT)
+@remembered.while_alive
 def _of_device(
-    profile: ResourceKey[v1alpha1.DeviceProfile], device: ResourceKey[v1alpha1.Device]
+    profile: v1alpha1.DeviceProfileSpec, device: v1alpha1.DeviceSpec, *, name: str
 ) -> tuple[PolicyProblem, ...]:
     shared = _of_profile(profile)
-    own = profiles.check_narrowing(
-        profile.resource.spec, device.resource.spec, device.resource.name
-    )
+    own = profiles.check_narrowing(profile, device, name)
     return tuple(problem for problem in own if problem not in shared)
 
 
-@lru_cache(maxsize=KEPT)
+@remembered.while_alive
 def _of_reading(
-    profile: ResourceKey[v1alpha1.DeviceProfile], device: ResourceKey[v1alpha1.Device]
+    profile: v1alpha1.DeviceProfileSpec, device: v1alpha1.DeviceSpec, *, name: str
 ) -> tuple[PolicyProblem, ...]:
-    return profiles.check_reading(profile.resource.spec, device.resource.spec, device.resource.name)
+    return profiles.check_reading(profile, device, name)
