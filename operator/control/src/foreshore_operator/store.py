@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar, cast
 
+import orjson
+
 from foreshore_api import meta, v1alpha1
 from foreshore_kube import api, informer, intake, kinds, mirror
 from foreshore_operator import changes, dirty, hosts, ordered, pods
@@ -49,7 +51,19 @@ class StoredResource(Generic[R]):
     """A resource of ours, decoded for the planner and as it is written, to compare writes with."""
 
     resource: R
-    document: api.Json
+    written: bytes
+    """The document as JSON: read again only where something is written, in a quarter of the memory
+    that its dictionaries take."""
+
+    @property
+    def document(self) -> api.Json:
+        """The resource as the API server writes it."""
+        document: api.Json = orjson.loads(self.written)
+        return document
+
+    def succeeding(self, before: StoredResource[R]) -> StoredResource[R]:
+        """Return this with the spec of the state before, unless somebody edited it."""
+        return StoredResource(self.resource.succeeding(before.resource), self.written)
 
 
 class ResourceMirror:
@@ -247,7 +261,8 @@ class ClusterMirrors:
 
 def _decoder(model: type[R]) -> Callable[[api.Json], StoredResource[R]]:
     def decode(document: api.Json) -> StoredResource[R]:
-        return StoredResource(model.read(document), document)
+        # a copy: orjson's own bytes hold the 4 KiB that they were written into
+        return StoredResource(model.read(document), bytes(memoryview(orjson.dumps(document))))
 
     return decode
 
