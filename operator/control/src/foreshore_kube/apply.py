@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -137,7 +138,7 @@ class Writer:
         """
         if cached is not None and is_same(document, cached, owns):
             return self._tell(kind, WriteResult.UNCHANGED)
-        body = orjson.dumps(_comparable(document), option=orjson.OPT_SORT_KEYS)
+        body = _digest(document)
         key = (kind.plural, *_names(document), manager, subresource)
         at, last = self._recent.get(key, (-SETTLING, b""))
         if body == last and self.clock() - at < SETTLING:
@@ -271,14 +272,18 @@ class Writer:
         return epochs.stamped(document, epoch)
 
     def _remember(self, key: tuple[str, ...], body: bytes) -> None:
+        """Remember a write for as long as it may not have come back by the watch."""
         now = self.clock()
-        if len(self._recent) > 10_000:
-            self._recent = {
-                remembered: entry
-                for remembered, entry in self._recent.items()
-                if now - entry[0] < SETTLING
-            }
+        self._recent.pop(key, None)
         self._recent[key] = (now, body)
+        while now - self._recent[oldest := next(iter(self._recent))][0] >= SETTLING:
+            del self._recent[oldest]
+
+
+def _digest(document: api.Json) -> bytes:
+    """Return what tells two documents apart, in less memory than either."""
+    body = orjson.dumps(_comparable(document), option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(body).digest()
 
 
 def is_same(desired: Mapping[str, Any], cached: Mapping[str, Any], owns: tuple[str, ...]) -> bool:
