@@ -10,6 +10,7 @@ what the node makes dependent.
 beside what the simulation then measures.
 """
 
+import dataclasses
 import heapq
 import math
 from collections import deque
@@ -211,7 +212,8 @@ def met(cores: int, others: Sequence[Samples], own: float, seconds: float) -> co
 
 def reported(took: Samples, waited: float | None = None) -> histogram.Histogram:
     """Return calls as an agent reports them, with what its replicas say that they waited."""
-    return histogram.Histogram.of(took.tolist()).model_copy(update={"waited_seconds": waited})
+    least = None if waited is None else max(0.0, waited)  # a difference of sums
+    return dataclasses.replace(histogram.Histogram.of(took.tolist()), waited_seconds=least)
 
 
 def _predicted(

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import annotated_types
 import pydantic
+import pydantic.dataclasses
 import pytest
 from pydantic.fields import FieldInfo
 
@@ -26,7 +27,12 @@ LISTS = (tuple, list, set, frozenset, Sequence)
 MAPS = (dict, Mapping)
 
 
-def shared() -> tuple[type[pydantic.BaseModel], ...]:
+def is_ours(kind: type[Any]) -> bool:
+    """Whether it is a document, or a line of one."""
+    return issubclass(kind, pydantic.BaseModel) or pydantic.dataclasses.is_pydantic_dataclass(kind)
+
+
+def shared() -> tuple[type[Any], ...]:
     """Every document of every wire module, whether it travels alone or in another."""
     modules = [
         import_module(f"{wire.__name__}.{one.name}") for one in pkgutil.iter_modules(wire.__path__)
@@ -35,7 +41,7 @@ def shared() -> tuple[type[pydantic.BaseModel], ...]:
         one
         for module in modules
         for _, one in inspect.getmembers(module, inspect.isclass)
-        if issubclass(one, pydantic.BaseModel) and one.__module__.startswith(wire.__name__)
+        if is_ours(one) and one.__module__.startswith(wire.__name__)
     }
     return tuple(sorted(found | set(documents.DOCUMENTS), key=lambda one: one.__qualname__))
 
@@ -71,15 +77,17 @@ class Walk:
     def __init__(self, *, is_fast: bool = True) -> None:
         self._is_fast = is_fast
         self.unbounded: list[str] = []
-        self._above: list[type[pydantic.BaseModel]] = []
+        self._above: list[type[Any]] = []
 
-    def model(self, kind: type[pydantic.BaseModel], path: str) -> None:
+    def model(self, kind: type[Any], path: str) -> None:
         if kind in self._above:
             self.unbounded.append(f"{path}: nests itself without end")
             return
         self._above.append(kind)
-        for name, field in kind.model_fields.items():
-            is_finite = kind.model_config.get("allow_inf_nan") is False
+        is_model = issubclass(kind, pydantic.BaseModel)
+        settings = kind.model_config if is_model else kind.__pydantic_config__
+        is_finite = settings.get("allow_inf_nan") is False
+        for name, field in kind.__pydantic_fields__.items():
             self.look(field.annotation, field.metadata, f"{path}.{name}", is_finite=is_finite)
         self._above.pop()
 
@@ -121,7 +129,7 @@ class Walk:
             return
         if not inspect.isclass(of):
             self.unbounded.append(f"{path}: {of} is nothing that has a bound")
-        elif issubclass(of, pydantic.BaseModel):
+        elif is_ours(of):
             self.model(of, path)
         elif issubclass(of, enum.Enum | bool | datetime):
             return
@@ -143,7 +151,7 @@ class Walk:
 
 
 @pytest.mark.parametrize("kind", shared(), ids=lambda kind: kind.__name__)
-def test_every_field_of_a_wire_document_has_a_bound(kind: type[pydantic.BaseModel]) -> None:
+def test_every_field_of_a_wire_document_has_a_bound(kind: type[Any]) -> None:
     walk = Walk()
     walk.model(kind, kind.__name__)
     assert walk.unbounded == []

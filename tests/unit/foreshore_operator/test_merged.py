@@ -225,13 +225,13 @@ class Merging(RuleBasedStateMachine):
     def compare_rights(self, heard: report.Fleet, whole: report.Fleet) -> None:
         assert len(heard.renewals) == len(whole.renewals)
         for ours, theirs in zip(heard.renewals, whole.renewals, strict=True):
-            aged = ours.model_copy(update={"age_seconds": theirs.age_seconds})
+            aged = dataclasses.replace(ours, age_seconds=theirs.age_seconds)
             assert aged == theirs
             assert ours.age_seconds <= theirs.age_seconds + 1e-6, "never older than it is true"
             if theirs.age_seconds > LEASE * evidence.LATE_SHARE:
                 assert ours.age_seconds == pytest.approx(theirs.age_seconds)
         for given, entry in zip(heard.given_back, whole.given_back, strict=True):
-            assert given.model_copy(update={"age_seconds": entry.age_seconds}) == entry
+            assert dataclasses.replace(given, age_seconds=entry.age_seconds) == entry
             assert given.age_seconds == pytest.approx(entry.age_seconds)
 
 

@@ -221,7 +221,7 @@ def test_one_late_echo_rules_out_no_node_that_mostly_answers_in_time() -> None:
     assert seen.fleet is not None
     booted = histogram.Histogram.of([0.25] + [0.001] * 9)
     others = tuple(
-        probe.model_copy(update={"histogram": booted}) for probe in build.probes(edge_2=1, edge_3=1)
+        dataclasses.replace(probe, histogram=booted) for probe in build.probes(edge_2=1, edge_3=1)
     )
     agents = [
         agent.model_copy(update={"report": agent.report.model_copy(update={"probes": others})})

@@ -1,5 +1,6 @@
 """What calls take beside others, and how their own queue grows with it."""
 
+import dataclasses
 import math
 
 import numpy
@@ -21,7 +22,7 @@ def answered(rate: float, load: float) -> histogram.Histogram:
     mean = 1.0 / (rate / load - rate)
     reached = (numpy.arange(10_000) + 0.5) / 10_000
     taken = histogram.Histogram.of((-mean * numpy.log(1.0 - reached)).tolist())
-    return taken.model_copy(update={"waited_seconds": load * taken.total_seconds})
+    return dataclasses.replace(taken, waited_seconds=load * taken.total_seconds)
 
 
 def slowed(measured: histogram.Histogram, beside: contention.Contention, q: float) -> float:
@@ -41,7 +42,7 @@ def test_a_slower_single_server_answers_as_late_as_the_formula_says_or_somewhat_
     beside = contention.Contention(((factor, 1.0),), calls=in_system)
     wanted = math.log(100.0) / (rate / load / factor - rate)
     assert wanted <= slowed(measured, beside, 0.99) <= 1.5 * wanted
-    without = measured.model_copy(update={"waited_seconds": None})
+    without = dataclasses.replace(measured, waited_seconds=None)
     assert slowed(without, beside, 0.99) < slowed(measured, beside, 0.99)
 
 
@@ -86,17 +87,17 @@ def test_company_makes_no_call_faster(
 
 def test_what_lasted_longer_than_is_counted_stays_so() -> None:
     beside = contention.Contention(SOMETIMES, 0.01, 0.5)
-    measured = histogram.Histogram.of([0.01] * 9 + [1000.0]).model_copy(
-        update={"waited_seconds": 500.0}
+    measured = dataclasses.replace(
+        histogram.Histogram.of([0.01] * 9 + [1000.0]), waited_seconds=500.0
     )
     assert slowed(measured, beside, 0.99) == math.inf
     assert slowed(measured, beside, 0.5) < 0.1
-    beyond = histogram.Histogram.of([1000.0]).model_copy(update={"waited_seconds": 1.0})
+    beyond = dataclasses.replace(histogram.Histogram.of([1000.0]), waited_seconds=1.0)
     assert contention.waits(beyond, beside) == contention.NO_WAIT
 
 
 def test_merging_adds_waits_and_keeps_what_nobody_measured_unknown() -> None:
     unknown = histogram.Histogram.of([0.01])
-    waited = unknown.model_copy(update={"waited_seconds": 0.004})
+    waited = dataclasses.replace(unknown, waited_seconds=0.004)
     assert histogram.merge([unknown, unknown]).waited_seconds is None
     assert histogram.merge([unknown, waited, waited]).waited_seconds == pytest.approx(0.008)

@@ -126,7 +126,8 @@ def test_only_calls_to_the_node_that_has_the_slot_make_its_endpoint_bad(
     node: str, expected: str
 ) -> None:
     line = report.EndpointReport(
-        **POLICY,
+        namespace=POLICY["namespace"],
+        policy=POLICY["policy"],
         slot="r0",
         node=node,
         url="http://10.244.1.7:8080",
@@ -199,7 +200,7 @@ def test_a_full_history_forgets_no_node_that_was_left_in_trouble_within_the_hour
 def test_a_probe_that_nobody_answered_for_a_minute_says_nothing(age: float | None) -> None:
     (probe,) = build.probes(edge_2=1)
     agents = [
-        build.agent(name, probes=(probe.model_copy(update={"age_seconds": age}),))
+        build.agent(name, probes=(dataclasses.replace(probe, age_seconds=age),))
         for name in ("edge-1", "edge-3")
     ]
     found = latency.predict(

@@ -264,8 +264,8 @@ def test_the_bound_is_never_shorter_than_what_the_move_waits_for(time_to_live: s
 
 
 def line(**changes: Any) -> report.HeldDevice:
-    values = {"namespace": "hq", "device": "room-301", "connected": True, "epoch": EPOCH}
-    return report.HeldDevice(**(values | changes))
+    values: dict[str, Any] = {"namespace": "hq", "device": "room-301", "connected": True}
+    return report.HeldDevice(**(values | {"epoch": EPOCH} | changes))
 
 
 def test_a_right_given_back_at_a_site_of_one_node_returns_to_it_with_a_fresh_number() -> None:

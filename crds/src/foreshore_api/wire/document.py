@@ -9,9 +9,10 @@ walks all documents: a number, text or list without end in one message must not 
 anything. Numbers are finite; how deep a body nests is bounded by the reader.
 """
 
-from typing import Annotated, Final, Self
+from typing import Annotated, Any, Final, Self, TypeVar, cast, dataclass_transform
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic import dataclasses as validated
 from pydantic.alias_generators import to_camel
 
 from foreshore_api import scalars
@@ -48,20 +49,24 @@ Prose = Annotated[str, Field(max_length=65536)]
 """Text that is bounded by nothing but the largest record that it may stand in."""
 
 
+T = TypeVar("T")
+
+_CONFIG: Final = ConfigDict(
+    alias_generator=to_camel,
+    populate_by_name=True,
+    extra="ignore",
+    allow_inf_nan=False,
+    use_attribute_docstrings=True,
+)
+
+
 class WireDocument(BaseModel):
     """A frozen value that two processes share.
 
     Attributes are snake_case here and camelCase on the wire.
     """
 
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        frozen=True,
-        extra="ignore",
-        allow_inf_nan=False,
-        use_attribute_docstrings=True,
-    )
+    model_config = ConfigDict(**_CONFIG, frozen=True)
 
     def encode(self) -> bytes:
         """Return the document as compact JSON.
@@ -78,3 +83,15 @@ class WireDocument(BaseModel):
             pydantic.ValidationError: the body is no JSON or not of this shape.
         """
         return cls.model_validate_json(body)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(Field,))
+def line(kind: type[T]) -> type[T]:
+    """Make a class a part of documents that holds a hundred thousand of them.
+
+    It is validated and written as a `WireDocument` is, and stands only inside of one. A model keeps
+    a dictionary and a set of the fields that were given, 1.1 kB for eight fields; this keeps slots
+    alone, 0.1 kB. `dataclasses.replace` makes a changed copy.
+    """
+    made: Any = validated.dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)(kind)
+    return cast(type[T], made)

@@ -48,7 +48,8 @@ def bucket(seconds: float) -> int:
     return bisect_left(BOUNDS, seconds)
 
 
-class Histogram(document.WireDocument):
+@document.line
+class Histogram:
     """Counts by bucket index; `total_seconds` is the sum of what was observed.
 
     `waited_seconds` is what of that sum was spent in a queue; absent where nobody measured it.

@@ -4,7 +4,7 @@ And what the hub tells the operator about its fleet.
 """
 
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -41,7 +41,8 @@ class Problem(document.WireDocument):
     message: document.Sentence
 
 
-class HeldDevice(document.WireDocument):
+@document.line
+class HeldDevice:
     """One device of this agent's site as the agent sees it."""
 
     namespace: document.Label
@@ -62,12 +63,13 @@ class HeldDevice(document.WireDocument):
     highest_epoch_seen: document.Count = 0
 
 
-class EndpointReport(document.WireDocument):
+@document.line
+class EndpointReport:
     """How calls of one replica went lately."""
 
     namespace: document.Label
     policy: document.Label
-    slot: str = Field(max_length=3)
+    slot: Annotated[str, Field(max_length=3)]
     node: document.Name
     url: document.Url
     good: document.Count
@@ -91,7 +93,8 @@ class ReportedPeer(document.WireDocument):
     held: tuple[beat.Held, ...] = Field(default=(), max_length=1000, fail_fast=True)
 
 
-class StageReport(document.WireDocument):
+@document.line
+class StageReport:
     """Latency of one stage of one policy over the last five minutes.
 
     `node` is the replica's node for Network and Inference.
@@ -104,7 +107,8 @@ class StageReport(document.WireDocument):
     histogram: histogram.Histogram
 
 
-class ProbeReport(document.WireDocument):
+@document.line
+class ProbeReport:
     """Echo times to one peer agent over the last five minutes.
 
     `age_seconds` is the age of the newest echo.
@@ -161,7 +165,8 @@ class Report(document.WireDocument):
     """Decisions since start, by verdict, unsampled."""
 
 
-class LastRenewal(document.WireDocument):
+@document.line
+class LastRenewal:
     """The newest renewal the hub has sent for a device.
 
     No grant elsewhere before its lease has run out.
@@ -174,7 +179,8 @@ class LastRenewal(document.WireDocument):
     age_seconds: document.Seconds
 
 
-class GivenBack(document.WireDocument):
+@document.line
+class GivenBack:
     """A right that its holder gave back of its own accord, and since when the hub knows it."""
 
     namespace: document.Label

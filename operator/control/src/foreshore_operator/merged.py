@@ -8,6 +8,7 @@ agent that reports in time is the same object from answer to answer.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -332,4 +333,4 @@ def _aged(agent: report.AgentEvidence, age: float) -> report.AgentEvidence:
 
 
 def _older(entry: T, seconds: float) -> T:
-    return entry.model_copy(update={"age_seconds": entry.age_seconds + seconds})
+    return dataclasses.replace(entry, age_seconds=entry.age_seconds + seconds)
