@@ -8,13 +8,17 @@ The agents' pods are not waited for: without them only their echoes are not time
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+import orjson
 
 from foreshore_api import meta
 from foreshore_hub import by_site, world
 from foreshore_kube import api, informer, kinds
 
 log = logging.getLogger(__name__)
+
+R = TypeVar("R", bound=meta.Resource)
 
 AGENTS: Final = "app.kubernetes.io/name=foreshore-agent"
 """Label of the agents' pods, as their chart gives it."""
@@ -47,7 +51,9 @@ class Observing:
             kube, kinds.NODES, decode=world.LabelledNode.read, on_change=self._note, keeps_last=True
         )
         self._resources: Final[Mapping[type[meta.Resource], informer.Informer[Any]]] = {
-            kind: informer.Informer(kube, kinds.of(kind), decode=kind.read, on_change=self._note)
+            kind: informer.Informer(
+                kube, kinds.of(kind), decode=_decoder(kind), on_change=self._note
+            )
             for kind in world.KINDS
         }
         self.world: Final = world.World(
@@ -94,3 +100,10 @@ class Observing:
                 " foreshore-agent brings the Role that the hub needs there",
                 self._agent_namespace,
             )
+
+
+def _decoder(kind: type[R]) -> Callable[[api.Json], R]:
+    def decode(document: api.Json) -> R:
+        return kind.parse(orjson.dumps(document))
+
+    return decode

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from foreshore_api import addresses, meta, node_class, scalars, v1alpha1
 from foreshore_api.wire import assignment as wire
-from foreshore_decision import assignment, narrowing, remembered
+from foreshore_decision import assignment, narrowing
 from foreshore_hub import by_site, renewals
 from foreshore_kube import informer
 
@@ -215,7 +215,8 @@ class World:
         key = informer.ObjectKey(mirrored.namespace, mirrored.spec.profile_ref.name)
         profile = self._mirrors[v1alpha1.DeviceProfile].get(key)
         if isinstance(profile, v1alpha1.DeviceProfile):
-            lease_seconds = _lease_seconds(profile.spec, mirrored.spec)
+            times = narrowing.narrowed(profile.spec, mirrored.spec).authority
+            lease_seconds = scalars.seconds(times.lease_duration)
         elif last is not None:
             lease_seconds = last.lease_seconds
         else:
@@ -251,13 +252,6 @@ class World:
                 )
                 peers.setdefault(node.name, peer)
         return peers.values()
-
-
-@remembered.while_alive
-def _lease_seconds(profile: v1alpha1.DeviceProfileSpec, device: v1alpha1.DeviceSpec) -> float:
-    """Return the lease of a device; holders ask for it five times in one."""
-    times = narrowing.narrow(profile, device).authority
-    return scalars.seconds(times.lease_duration)
 
 
 def touched(change: informer.ObjectChange[Any]) -> Touched:

@@ -262,7 +262,8 @@ class ClusterMirrors:
 def _decoder(model: type[R]) -> Callable[[api.Json], StoredResource[R]]:
     def decode(document: api.Json) -> StoredResource[R]:
         # a copy: orjson's own bytes hold the 4 KiB that they were written into
-        return StoredResource(model.read(document), bytes(memoryview(orjson.dumps(document))))
+        written = bytes(memoryview(orjson.dumps(document)))
+        return StoredResource(model.parse(written), written)
 
     return decode
 

@@ -42,14 +42,6 @@ class BindingProblem:
     """What was raised, where a defect of ours is the problem: the shell logs and counts it."""
 
 
-@remembered.while_alive
-def _narrowed(
-    profile: v1alpha1.DeviceProfileSpec, device: v1alpha1.DeviceSpec
-) -> v1alpha1.DeviceProfileSpec:
-    """Narrow once what authority, modes and statuses ask for again and again."""
-    return narrowing.narrow(profile, device)
-
-
 @dataclass(frozen=True, slots=True)
 class BoundDevice:
     """A Device with its profile, and the nodes whose agents may hold it."""
@@ -67,7 +59,7 @@ class BoundDevice:
         """The profile as it holds for this device, as the agents are given it."""
         if self.profile is None:
             return None
-        return _narrowed(self.profile.spec, self.device.spec)
+        return narrowing.narrowed(self.profile.spec, self.device.spec)
 
     @property
     def fence(self) -> v1alpha1.protection.Fence | None:

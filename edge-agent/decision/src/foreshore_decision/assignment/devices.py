@@ -111,7 +111,7 @@ def _resolved(
     device: v1alpha1.Device, profile: v1alpha1.DeviceProfile
 ) -> assignment.AssignedDevice:
     """Return a device without its right: the same for all nodes of a site, until it is edited."""
-    narrowed = narrowing.narrow(profile.spec, device.spec)
+    narrowed = narrowing.narrowed(profile.spec, device.spec)
     return assignment.AssignedDevice(
         namespace=device.namespace,
         name=device.name,
