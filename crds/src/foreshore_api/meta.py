@@ -147,4 +147,6 @@ class Resource(Document):
         spec = getattr(before, "spec", None)
         if spec is None or is_edited or after.uid != earlier.uid:
             return self
-        return self.model_copy(update={"spec": spec})
+        succeeding = self.model_copy(update={"spec": spec})
+        given_fields.share(succeeding)
+        return succeeding
