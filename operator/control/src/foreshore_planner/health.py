@@ -114,9 +114,9 @@ class Health:
         return is_with_others or site in self.held_sites
 
     def is_quiet(self, site: str, nodes: Iterable[str]) -> bool:
-        """Whether too little is heard of a site to move anything off its silent nodes."""
+        """Whether too little is heard of a site, or of all, to move anything there."""
         cut = any(self.of(node).verdict is NodeVerdict.SITE_CUT for node in nodes)
-        return cut or site in self.held_sites
+        return cut or self.is_held(site)
 
     def of(self, node: str) -> Assessment:
         """Return the verdict on a node; one that is not in the API any more is dead."""
@@ -132,7 +132,8 @@ def assess(seen: snapshot.Snapshot) -> Health:
     is_fleet_held = is_fleet_dark(silences.values(), is_heard=is_heard)
     nodes: dict[str, Assessment] = {}
     ended: set[str] = set()
-    for site, members in seen.index.nodes_of.items():
+    for site in sites_of(seen):
+        members = seen.index.nodes_of.get(site, ())
         of_site, is_ended = judged_site(
             seen, site, members, is_alone=site in alone, is_fleet_held=is_fleet_held
         )
@@ -142,6 +143,11 @@ def assess(seen: snapshot.Snapshot) -> Health:
     nodes |= judged(seen, strays, is_alone=False, is_fleet_held=is_fleet_held)
     held = frozenset(silences) if is_fleet_held else alone
     return Health(nodes, held - ended, is_fleet_held, frozenset(ended))
+
+
+def sites_of(seen: snapshot.Snapshot) -> Iterable[str]:
+    """Return the sites that nodes name, and those that have none: with all, they are held too."""
+    return sorted({*seen.index.nodes_of, *seen.named.sites_named})
 
 
 def judged_site(
