@@ -17,6 +17,7 @@ import pytest_asyncio
 from builders import patience, room
 from foreshore_api import meta, v1alpha1
 from foreshore_kube import api, apply, config, elector, kinds
+from foreshore_operator import manifests, protecting
 from harness import apiserver as plain
 from harness import charts, process
 
@@ -256,6 +257,31 @@ async def test_the_operators_account_may_see_what_moved_and_write_its_grant_at_o
     found = await fenced.person.get(DEVICES, fenced.namespace, name)
     assert found["status"]["authority"]["holder"] == "edge-1"
     assert found["metadata"]["uid"] == before["metadata"]["uid"]
+
+
+async def test_the_operators_account_sees_that_a_disruption_budget_is_gone(
+    fenced: Fenced,
+) -> None:
+    """It may list them, and gets names alone: none is looked at by itself."""
+    document = room.changed(
+        room.policy(), metadata__namespace=fenced.namespace, metadata__uid="made-up"
+    )
+    policy = v1alpha1.DecisionPolicy.read(document)
+    budget = manifests.disruption_budget(policy)
+    kind = kinds.DISRUPTION_BUDGETS
+    creation = await fenced.writer(NOW).create(kind, budget, manager="m")
+    policies = protecting.ProtectedPolicies()
+    policies.note(policy, creation.outcome)
+    missed: list[None] = []
+    looking = protecting.BudgetLook(fenced.operator, Term(), policies, lambda: missed.append(None))
+    await looking.look()
+    assert policies.protected(), fenced.refusals
+    assert not missed
+    path = kind.path(fenced.namespace, budget["metadata"]["name"])
+    await fenced.person.write("DELETE", path, {})
+    await looking.look()
+    assert not policies.protected()
+    assert missed
 
 
 async def test_a_kind_without_a_namespace_is_held_to_the_same_lease(fenced: Fenced) -> None:
