@@ -217,6 +217,8 @@ TROUBLES: tuple[Callable[[World, int], dict[str, Any]], ...] = (
     lambda *_: {"capped_by": ("RecorderFull",)},
     lambda *_: {"uptime_seconds": 3.0, "peers": ()},
     lambda *_: {"peers": ()},
+    lambda *_: {"listening_seconds": 1.0, "peers": ()},
+    lambda *_: {"listening_seconds": 90.0, "peers": ()},
 )
 
 

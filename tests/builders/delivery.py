@@ -289,6 +289,7 @@ class PlayedSite:
             sent_at=build.NOW,
             uptime_seconds=sent - max(ended, default=0.0),
             broker_connected=True,
+            listening_seconds=sent - max(ended, default=0.0),
             peers=peers,
         )
         return report.AgentEvidence.model_construct(

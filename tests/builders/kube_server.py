@@ -81,10 +81,14 @@ class KubeServer:
 
     async def fail_streams(self, code: int) -> None:
         """End every stream with an error inside it."""
-        status = {"kind": "Status", "code": code, "message": "etcdserver: leader changed"}
         for model in self.models:
-            await self._tell(model.plural, "ERROR", status)
+            await self.fail_stream(model, code)
         await self.end_streams()
+
+    async def fail_stream(self, model: type[meta.Resource], code: int) -> None:
+        """Send an error inside the streams of a kind."""
+        status = {"kind": "Status", "code": code, "message": "etcdserver: leader changed"}
+        await self._tell(model.plural, "ERROR", status)
 
     async def end_streams(self) -> None:
         """Close every stream in the ordinary way."""

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from foreshore_api import v1alpha1
 from foreshore_kube import elector, epochs
 from foreshore_planner import hysteresis
 from harness import charts
@@ -328,6 +329,9 @@ def test_the_policy_of_who_writes_epochs_judges_everybody_but_the_operators_acco
     account = "system:serviceaccount:shore:foreshore-operator"
     assert condition["expression"] == f"request.userInfo.username != '{account}'"
     assert not policy["metadata"]["name"].startswith(epochs.POLICIES), "no term is over by it"
+    statuses = {f"{kind.plural}/status" for kind in v1alpha1.KINDS}
+    (rule,) = policy["spec"]["matchConstraints"]["resourceRules"]
+    assert {*rule["resources"]} == {"inferenceplacements", *statuses}
 
 
 def test_who_wants_no_policy_of_epochs_says_so() -> None:

@@ -17,6 +17,7 @@ import pytest_asyncio
 from builders import patience, room
 from foreshore_api import meta, v1alpha1
 from foreshore_kube import api, apply, config, elector, kinds
+from foreshore_operator import manifests, protecting
 from harness import apiserver as plain
 from harness import charts, process
 
@@ -84,6 +85,12 @@ class Fenced:
             cached=None,
             subresource="status",
         )
+
+    async def bear(self, name: str, epoch: int) -> None:
+        """Let the status of a Site bear a number that is nobody's term, by the one who may."""
+        metadata = {"namespace": self.namespace, "name": name}
+        status = {"metadata": metadata, "status": {"writerEpoch": epoch}}
+        await self.operator.apply_status(SITES, status, manager="foreshore-lifecycle")
 
     async def create_pod(self, name: str, epoch: int) -> apply.Creation:
         """Create a pod in a term."""
@@ -252,6 +259,31 @@ async def test_the_operators_account_may_see_what_moved_and_write_its_grant_at_o
     assert found["metadata"]["uid"] == before["metadata"]["uid"]
 
 
+async def test_the_operators_account_sees_that_a_disruption_budget_is_gone(
+    fenced: Fenced,
+) -> None:
+    """It may list them, and gets names alone: none is looked at by itself."""
+    document = room.changed(
+        room.policy(), metadata__namespace=fenced.namespace, metadata__uid="made-up"
+    )
+    policy = v1alpha1.DecisionPolicy.read(document)
+    budget = manifests.disruption_budget(policy)
+    kind = kinds.DISRUPTION_BUDGETS
+    creation = await fenced.writer(NOW).create(kind, budget, manager="m")
+    policies = protecting.ProtectedPolicies()
+    policies.note(policy, creation.outcome)
+    missed: list[None] = []
+    looking = protecting.BudgetLook(fenced.operator, Term(), policies, lambda: missed.append(None))
+    await looking.look()
+    assert policies.protected(), fenced.refusals
+    assert not missed
+    path = kind.path(fenced.namespace, budget["metadata"]["name"])
+    await fenced.person.write("DELETE", path, {})
+    await looking.look()
+    assert not policies.protected()
+    assert missed
+
+
 async def test_a_kind_without_a_namespace_is_held_to_the_same_lease(fenced: Fenced) -> None:
     clusters = kinds.of(v1alpha1.Cluster)
     name, spec = "local", {"connection": {"type": "InCluster"}}
@@ -339,6 +371,31 @@ async def test_nobody_but_the_operator_writes_the_epoch_of_a_placement(fenced: F
     assert await put_placement(fenced, NOW + 1) is apply.WriteResult.WRITTEN
 
 
+@pytest.mark.parametrize("number", [NOW + 500, NOW - 500, None], ids=["lift", "lower", "drop"])
+async def test_nobody_but_the_operator_writes_the_epoch_of_a_status(
+    fenced: Fenced, number: int | None
+) -> None:
+    """The trap: whoever may patch statuses could keep the leader's writes out by a number."""
+    await fenced.person.apply(SITES, site(fenced.namespace, "hq"), manager="person")
+    path = f"{SITES.path(fenced.namespace, 'hq')}/status"
+
+    async def patch(**status: Any) -> None:
+        media = "application/merge-patch+json"
+        await fenced.person.write("PATCH", path, {"status": status}, content_type=media)
+
+    if number is not None:
+        with pytest.raises(api.RejectedError, match=r"status\.writerEpoch is the operator's alone"):
+            await patch(writerEpoch=number)
+    assert await fenced.put_status("hq", NOW) is apply.WriteResult.WRITTEN
+    with pytest.raises(api.RejectedError, match="leave it out of what you apply"):
+        await patch(writerEpoch=number)
+
+    await patch(observedGeneration=7)
+    assert await fenced.put_status("hq", NOW + 1) is apply.WriteResult.WRITTEN
+    found = await fenced.person.get(SITES, fenced.namespace, "hq")
+    assert found["status"]["writerEpoch"] == NOW + 1
+
+
 async def annotate(fenced: Fenced, path: str, annotations: dict[str, str | None]) -> None:
     """Change annotations of an object as a person; None takes one away."""
     await fenced.person.write(
@@ -375,14 +432,7 @@ async def test_an_epoch_that_nobody_can_have_had_blocks_no_object(
     fenced: Fenced, epoch: int
 ) -> None:
     await fenced.person.apply(SITES, site(fenced.namespace, "hq"), manager="person")
-    await fenced.person.apply_status(
-        SITES,
-        {
-            "metadata": {"namespace": fenced.namespace, "name": "hq"},
-            "status": {"writerEpoch": epoch},
-        },
-        manager="person",
-    )
+    await fenced.bear("hq", epoch)
 
     assert await fenced.put_status("hq", NOW) is apply.WriteResult.WRITTEN
 
@@ -393,7 +443,7 @@ async def test_people_write_specs_and_statuses_as_ever(fenced: Fenced) -> None:
     document = site(fenced.namespace, "hq")
     document["spec"]["broker"]["port"] = 1884
     await fenced.person.apply(SITES, document, manager="person")
-    status = {"observedGeneration": 7, "writerEpoch": 3}
+    status = {"observedGeneration": 7, "writerEpoch": NOW}
     await fenced.person.apply_status(
         SITES, {"metadata": document["metadata"], "status": status}, manager="person"
     )
@@ -436,7 +486,7 @@ async def test_a_new_epoch_alone_writes_no_status_again(fenced: Fenced) -> None:
     assert outcome is apply.WriteResult.UNCHANGED
 
 
-async def test_a_leader_lifts_its_epoch_above_a_number_written_by_hand(fenced: Fenced) -> None:
+async def test_a_leader_lifts_its_epoch_above_a_number_that_was_no_leaders(fenced: Fenced) -> None:
     """Within ten years a made-up number looks like a leader's: the next renewal goes above it."""
     await fenced.lead(None)
     leader = elector.Elector(fenced.operator, namespace=fenced.namespace, name=LEASE, identity="a")
@@ -445,9 +495,7 @@ async def test_a_leader_lifts_its_epoch_above_a_number_written_by_hand(fenced: F
     await fenced.person.apply(SITES, site(fenced.namespace, "hq"), manager="person")
     metadata = {"namespace": fenced.namespace, "name": "hq"}
     made_up = before + 10_000_000
-    await fenced.person.apply_status(
-        SITES, {"metadata": metadata, "status": {"writerEpoch": made_up}}, manager="person"
-    )
+    await fenced.bear("hq", made_up)
     cached = await fenced.person.get(SITES, fenced.namespace, "hq")
     writer = apply.Writer(fenced.operator, leader, yields_to=leader.yields_to)
 

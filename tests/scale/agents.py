@@ -47,6 +47,7 @@ LAST_CALLS: Final = 20_000
 SENT_AT: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """Stands in a report that is sent many times, until it is sent."""
 UPTIME: Final = 123_456_789.0
+"""Stands for how long an agent is up, and listens."""
 
 
 @dataclass
@@ -208,13 +209,12 @@ class PlayedAgent:
             self.made_at = now
             body = self._facts(now).encode()
             head, rest = body.split(f'"{SENT_AT.isoformat().replace("+00:00", "Z")}"'.encode())
-            middle, tail = rest.split(str(UPTIME).encode())
-            self.body = (head, middle, tail)
+            self.body = (head, *rest.split(str(UPTIME).encode()))
         if any(peer in self.site.silent for peer in self.site.nodes):
             self.made_at = 0.0  # the ages of silent peers grow
-        head, middle, tail = self.body
+        parts = self.body
         sent = json.dumps(datetime.now(UTC).isoformat()).encode()
-        return b"".join((head, sent, middle, str(now - self.started).encode(), tail))
+        return b"".join((parts[0], sent, str(now - self.started).encode().join(parts[1:])))
 
     def _facts(self, now: float) -> report.Report:
         is_holder = bool(self.held)
@@ -232,6 +232,7 @@ class PlayedAgent:
             if self.assigned
             else None,
             broker_connected=True,
+            listening_seconds=UPTIME,
             devices=tuple(self._devices(now)),
             peers=tuple(self.site.heard(self.node, now)),
             endpoints=tuple(self._endpoints()) if is_holder else (),

@@ -336,6 +336,50 @@ async def test_a_session_closed_under_a_call_is_no_answer_and_ends_no_agent() ->
         await door._exchange(client, "GET", "http://127.0.0.1:1")
 
 
+class SlowDoor(door.Door):
+    """Its first connection is opened when the test lets it."""
+
+    def __init__(self, url: str, token: Path) -> None:
+        super().__init__(url, NODE, token, None)
+        self.opened: list[aiohttp.ClientSession] = []
+        self.is_opening = asyncio.Event()
+        self.may_open = asyncio.Event()
+
+    async def _opened(self) -> aiohttp.ClientSession:
+        self.is_opening.set()
+        await self.may_open.wait()
+        self.opened.append(await super()._opened())
+        return self.opened[-1]
+
+
+async def test_a_connection_that_is_being_opened_while_the_link_ends_is_closed(
+    there: FakeHub, token: Path
+) -> None:
+    """A renewal that was asked for meanwhile left it open."""
+    asked = SlowDoor(f"http://127.0.0.1:{there.port}", token)
+    renewing = asyncio.create_task(asked.renew(REQUEST))
+    await asked.is_opening.wait()
+    closing = asyncio.create_task(asked.close())
+    await asyncio.sleep(0)
+    asked.may_open.set()
+    await asyncio.gather(renewing, closing, return_exceptions=True)
+    assert [client.closed for client in asked.opened] == [True]
+
+
+async def test_a_renewal_after_the_link_has_ended_opens_no_connection(
+    there: FakeHub, token: Path
+) -> None:
+    asked = SlowDoor(f"http://127.0.0.1:{there.port}", token)
+    asked.may_open.set()
+    link = hub.HubLink(asked, Book(0), Runtime().calls())
+    running = asyncio.create_task(link.run())
+    await until(lambda: link.is_connected)
+    running.cancel()
+    await asyncio.wait((running,))
+    assert await link.renew(REQUEST) is None
+    assert [client.closed for client in asked.opened] == [True]
+
+
 async def test_a_renewal_without_an_answer_in_time_says_so(
     linked: Linked, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

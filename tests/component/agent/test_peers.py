@@ -83,6 +83,8 @@ async def test_a_peer_that_has_the_hub_keeps_the_holder_renewed(
         await until(lambda: any(said.node == HOLDER for said in reached.reports[-1].peers))
         (heard,) = reached.reports[-1].peers
     assert (heard.node, heard.has_hub) == (HOLDER, False)
+    last = reached.reports[-1]
+    assert 0 < (last.listening_seconds or 0) <= last.uptime_seconds
     assert heard.held[0].device == "room-301"
     relayed = [one for one in reached.renewals if one.node == HOLDER]
     numbers = [one.number for one in relayed]

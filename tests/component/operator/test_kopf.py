@@ -12,7 +12,11 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
 
+import aiohttp
 import pytest
+from kopf._cogs.aiokits import aiotasks
+from kopf._cogs.clients import api as kopf_api
+from kopf._cogs.structs import credentials
 
 from builders import kube_server, patience
 from foreshore_api import v1alpha1
@@ -200,6 +204,88 @@ async def test_an_error_inside_a_stream_ends_kopf_and_a_deletion_meanwhile_is_me
         await server.put(SITE, "new", spec=BROKER)
         await until(lambda: running.sites() == ["keep", "new"], "an event")
         assert running.starts[0] == "WatchingError"
+
+
+@pytest.fixture
+def sessions(monkeypatch: pytest.MonkeyPatch) -> list[aiohttp.ClientSession]:
+    """Every session that is begun."""
+    begun: list[aiohttp.ClientSession] = []
+    begin = aiohttp.ClientSession.__init__
+
+    def beginning(session: aiohttp.ClientSession, **options: Any) -> None:
+        begin(session, **options)
+        begun.append(session)
+
+    monkeypatch.setattr(aiohttp.ClientSession, "__init__", beginning)
+    return begun
+
+
+@pytest.fixture
+def hung(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Tasks that Kopf waited for in vain when it ended: five seconds, the only such wait."""
+    left: list[Any] = []
+    wait = aiotasks.wait
+
+    async def waiting(tasks: Any, *, timeout: float | None = None, **options: Any) -> Any:  # noqa: ASYNC109 (Kopf's)
+        done, pending = await wait(tasks, timeout=timeout, **options)
+        left.extend(pending if timeout == 5 else ())
+        return done, pending
+
+    monkeypatch.setattr(aiotasks, "wait", waiting)
+    return left
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_after_an_error_in_one_stream_the_watches_of_other_kinds_end_with_kopf(
+    server: kube_server.KubeServer, sessions: list[aiohttp.ClientSession], hung: list[Any]
+) -> None:
+    """They went on in a session of their own, which nobody closed."""
+    async with replica(server) as running:
+        await until(
+            lambda: all(server.watches_of(model.plural) for model in store.EDITED), "kopf watches"
+        )
+        await server.fail_stream(SITE, 500)
+        await until(lambda: running.starts, "kopf begins anew")
+    assert hung == []
+    assert all(session.closed for session in sessions)
+
+
+@pytest.mark.parametrize(
+    ("look", "is_answered"),
+    [({"/api", "/apis"}, True), ({"/api/v1", kube_server.ROOT}, False)],
+    ids=["answered late", "without an answer"],
+)
+@pytest.mark.usefixtures("impatient")
+async def test_a_kopf_that_is_ended_amid_its_look_for_kinds_leaves_no_connection_open(
+    server: kube_server.KubeServer,
+    sessions: list[aiohttp.ClientSession],
+    hung: list[Any],
+    look: set[str],
+    is_answered: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it had left behind opened a session anew, after the last was closed."""
+    closed = threading.Event()
+    close, get = credentials.Vault.close, kopf_api.get
+
+    async def closing(vault: credentials.Vault) -> None:
+        await close(vault)
+        closed.set()
+
+    async def getting(url: str, **options: Any) -> Any:
+        answer = await get(url, **options)
+        while url in look and not (is_answered and closed.is_set()):  # noqa: ASYNC110 (a thread's)
+            await asyncio.sleep(0.01)
+        return answer
+
+    monkeypatch.setattr(credentials.Vault, "close", closing)
+    monkeypatch.setattr(kopf_api, "get", getting)
+    async with replica(server) as running:
+        await until(lambda: look <= {path for _, path in server.requests}, "it looks")
+    await asyncio.to_thread(running.kopf.close, patience.SECONDS)
+    assert closed.is_set()
+    assert hung == []
+    assert all(session.closed for session in sessions)
 
 
 @pytest.mark.usefixtures("impatient")

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from builders import planning as build
-from foreshore_api import meta
+from foreshore_api import meta, v1alpha1
 from foreshore_kube import api, apply, kinds
 from foreshore_operator import act, defects, events, manifests, metrics, pods, status_queue, store
 from foreshore_planner import plan as planning
@@ -83,6 +83,9 @@ class FakeStore:
 
     def pod(self, _namespace: str, _name: str) -> pods.PodRecord | None:
         return self.seen
+
+    def forget(self, model: type[meta.Resource], name: str) -> None:
+        del self._resources[(model, name)]
 
     def undecodable(self) -> tuple[()]:
         return ()
@@ -249,6 +252,75 @@ async def test_a_new_leader_protects_pods_that_another_release_made(rig: Rig) ->
     rig.act.stand_down()
     await rig.carry_out()
     assert rig.kube.made == ["PodDisruptionBudget"] * 2, "who leads next looks again"
+
+
+async def test_a_budget_that_somebody_deleted_is_made_again_and_that_is_said(rig: Rig) -> None:
+    """Regression: only the next leader made it again, and a drain took the pods meanwhile."""
+    rig.store.seen = running(rig)
+    await rig.carry_out()
+    (policy,) = rig.seen.policies
+    rig.act.policies.miss(policy.metadata.uid or "")
+    rig.kube.failures["PodDisruptionBudget"] = api.UnavailableError(0, "no connection")
+    await rig.try_again()
+    assert not rig.recorder
+    del rig.kube.failures["PodDisruptionBudget"]
+    await rig.try_again()
+    assert rig.kube.made == ["PodDisruptionBudget"] * 2, "though nothing changed"
+    (event,) = rig.recorder
+    assert (event.subject.kind, event.subject.name) == ("DecisionPolicy", "ventilate")
+    assert (event.type, event.reason) == ("Warning", "Restored")
+    assert "ventilate-replicas was deleted" in event.note
+    await rig.try_again()
+    assert rig.kube.made == ["PodDisruptionBudget"] * 2, "once"
+
+
+async def test_a_budget_that_is_gone_with_its_policy_is_not_made_again(rig: Rig) -> None:
+    rig.store.seen = running(rig)
+    await rig.carry_out()
+    rig.act.policies.miss(rig.seen.policies[0].metadata.uid or "")
+    rig.store.forget(v1alpha1.DecisionPolicy, "ventilate")
+    await rig.try_again()
+    assert rig.kube.made == ["PodDisruptionBudget"]
+    assert not [*rig.act.policies.unprotected(cast(store.ClusterMirrors, rig.store))]
+
+
+def stopped(rig: Rig, reason: str | None) -> pods.PodRecord:
+    """The pod, not ready: with a reason where its container does not run."""
+    record = running(rig)
+    assert record.inference is not None
+    unready = snapshot.PodPhase.UNREADY
+    inference = dataclasses.replace(record.inference, phase=unready, reason=reason)
+    return dataclasses.replace(record, inference=inference)
+
+
+@pytest.mark.parametrize(
+    ("reason", "made"),
+    [("ContainerCreating", ["ConfigMap"]), (None, [])],
+    ids=["it may be started anew", "it runs"],
+)
+async def test_what_a_pod_reads_is_made_again_for_a_pod_that_may_be_started_anew(
+    rig: Rig, reason: str | None, made: list[str]
+) -> None:
+    """Somebody deleted it: what runs needs it no more, but after a reboot its pod hung for ever."""
+    rig.store.seen = stopped(rig, reason)
+    (placement,) = planning.plan(rig.seen).placements
+    rig.store.written = manifests.placement(placement, rig.seen.policies[0])
+    await rig.carry_out()
+    assert [kind for kind in rig.kube.made if kind == "ConfigMap"] == made
+    notes = [event.note for event in rig.recorder if event.reason == "Restored"]
+    assert len(notes) == len(made)
+    assert all("cannot be started anew" in note for note in notes)
+    await rig.try_again()
+    assert rig.kube.tried.count("ConfigMap") == len(made), "not again in each pass"
+
+
+async def test_what_a_pod_reads_and_is_there_is_no_news(rig: Rig) -> None:
+    rig.store.seen = stopped(rig, "CrashLoopBackOff")
+    rig.kube.failures["ConfigMap"] = api.ConflictError(409, "exists", reason="AlreadyExists")
+    await rig.carry_out()
+    assert "ConfigMap" in rig.kube.tried
+    assert not rig.recorder
+    assert rig.act.refusals == {}
 
 
 async def test_of_many_pods_of_a_policy_one_a_pass_tries_to_protect_them(rig: Rig) -> None:

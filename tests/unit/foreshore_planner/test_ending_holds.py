@@ -127,6 +127,27 @@ def test_a_hold_of_all_is_ended_site_by_site() -> None:
     assert placed == {"r0": "cloud-1"}
 
 
+def test_a_site_without_nodes_that_is_held_with_all_says_so_and_is_let_go_by_a_person() -> None:
+    """Its replicas in the cloud stayed where they were, and its condition did not say why."""
+    dark = fleet_of_dark_sites()
+    bare = build.site_of("bare")
+    made = planning.plan(dataclasses.replace(dark, sites=(*dark.sites, bare)))
+    assert build.condition(made, "Site", "bare", "Held") == ("True", "FleetSilent")
+    assert "--end-hold bare" in build.message(made, "Site", "bare", "Held")
+    start = status(made, name="bare").held_since
+    assert start is not None
+    metadata = bare.metadata.model_copy(update={"annotations": {meta.ANNOTATION_HOLD_ENDED: start}})
+    asked = bare.model_copy(update={"metadata": metadata, "status": status(made, name="bare")})
+    seen = dataclasses.replace(dark, sites=(*dark.sites, asked))
+    made = planning.plan(seen)
+    assert build.condition(made, "Site", "bare", "Held") == ("False", "HoldEnded")
+    assert health.assess(seen).is_fleet_held
+    assert not health.assess(seen).is_held("bare")
+    made = planning.plan(dataclasses.replace(seen, nodes=build.world().nodes))
+    assert build.condition(made, "Site", "bare", "Held") is None
+    assert status(made, name="bare").held_since is None
+
+
 def test_status_lists_what_is_wrong_with_nodes_and_nothing_that_ticks() -> None:
     seen = build.silenced(build.settle(build.world()), "edge-2")
     seen = build.with_nodes(

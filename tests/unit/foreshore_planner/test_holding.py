@@ -160,8 +160,8 @@ def test_agents_of_another_site_do_not_say_that_a_nodes_beats_stopped() -> None:
 
 @pytest.mark.parametrize(
     "witness",
-    [{"broker_connected": False}, {"uptime_seconds": 5.0}],
-    ids=["off the broker", "just started"],
+    [{"broker_connected": False}, {"uptime_seconds": 5.0}, {"listening_seconds": 1.0}],
+    ids=["off the broker", "just started", "just connected anew"],
 )
 def test_a_silent_node_whose_peers_speak_but_cannot_say_is_unknown_and_loses_its_replica(
     witness: dict[str, Any],

@@ -70,6 +70,48 @@ def test_a_person_confirms_a_move_by_its_id_and_history_says_so() -> None:
     assert "proposed" not in build.message(after, *PLACEMENT, "Placed"), "it was done"
 
 
+def crowded_out(seen: snapshot.Snapshot) -> snapshot.Snapshot:
+    """So many moves came since that none of those that are kept was confirmed."""
+    (placement,) = seen.placements
+    moves = [move.model_copy(update={"confirmed": None}) for move in placement.status.moves]
+    status = placement.status.model_copy(update={"moves": tuple(moves)})
+    return dataclasses.replace(seen, placements=(placement.model_copy(update={"status": status}),))
+
+
+def shown(made: planning.Plan) -> str | None:
+    (status,) = (row.status for row in made.statuses if (row.kind, row.name) == PLACEMENT)
+    assert isinstance(status, inferenceplacement.InferencePlacementStatus)
+    return status.confirmed
+
+
+def test_a_confirmation_that_was_heeded_is_remembered_when_its_move_is_not() -> None:
+    """Regression: an old annotation was called unheeded once its move had left the last ones."""
+    seen = lost()
+    word = proposed(seen).id
+    seen = confirmed(seen, word)
+    made = planning.plan(seen)
+    assert shown(made) == word
+    seen = crowded_out(confirmed(build.applied(seen, made), word))
+    for _ in range(2):
+        made = planning.plan(seen)
+        assert "proposed" not in build.message(made, *PLACEMENT, "Placed"), "it was done"
+        assert shown(made) == word
+        seen = confirmed(build.applied(seen, made), word)
+    assert shown(planning.plan(confirmed(seen, "f" * 12))) is None
+
+
+def test_a_move_that_was_confirmed_is_forgotten_with_its_annotation() -> None:
+    seen = lost()
+    word = proposed(seen).id
+    made = planning.plan(confirmed(seen, word))
+    seen = crowded_out(build.applied(seen, made))
+    assert not seen.placements[0].metadata.annotations
+    after = planning.plan(seen)
+    assert shown(after) is None
+    again = planning.plan(confirmed(build.applied(seen, after), word))
+    assert f"({word}) is of no move that is proposed" in build.message(again, *PLACEMENT, "Placed")
+
+
 def test_a_proposal_keeps_its_id_and_time_while_it_stands() -> None:
     seen = lost()
     later = build.later(seen, 300.0)
@@ -233,6 +275,11 @@ MUTANTS: dict[str, tuple[str, Any, Callable[[], None]]] = {
         "_earlier",
         lambda _: (),
         test_a_proposal_keeps_its_id_and_time_while_it_stands,
+    ),
+    "that is forgotten with its move": (
+        "heeded",
+        lambda before, moves: None,
+        test_a_confirmation_that_was_heeded_is_remembered_when_its_move_is_not,
     ),
     "whose dead confirmation nobody tells": (
         "_unheeded",

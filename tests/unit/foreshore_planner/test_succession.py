@@ -103,10 +103,14 @@ def test_a_dead_agent_on_a_ready_node_is_waited_for_until_its_right_has_run_out(
     assert made.wake_after is not None
 
 
-def test_a_peer_that_just_started_is_no_witness() -> None:
-    seen = lost(30.0)
-    agents = [build.agent(name, uptime_seconds=5.0) for name in ("edge-2", "edge-3")]
-    assert only(dataclasses.replace(seen, fleet=build.fleet(agents))) is None
+@pytest.mark.parametrize("since", ["uptime_seconds", "listening_seconds"])
+def test_a_peer_that_has_listened_for_less_than_a_lease_is_no_witness(since: str) -> None:
+    def granted(seconds: float) -> bool:
+        listens: dict[str, Any] = {since: seconds}
+        agents = [build.agent(name, **listens) for name in ("edge-2", "edge-3")]
+        return only(dataclasses.replace(lost(30.0), fleet=build.fleet(agents))) is not None
+
+    assert (granted(14.0), granted(16.0)) == (False, True)
 
 
 def test_a_restarted_hub_counts_its_start_as_the_last_renewal() -> None:

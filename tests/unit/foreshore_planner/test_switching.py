@@ -147,6 +147,51 @@ def test_a_pod_that_drains_stands_in_for_no_version_that_has_its_name_and_other_
     )
 
 
+def redeclared(seen: snapshot.Snapshot) -> snapshot.Snapshot:
+    """The next version was deleted, and declared again with other bytes."""
+    others = tuple(one for one in seen.versions if one.name != V2.name)
+    remade = build.version(V2.name, digest=f"sha256:{'3' * 64}")
+    return dataclasses.replace(seen, versions=(*others, remade))
+
+
+def renamed(seen: snapshot.Snapshot, is_older_first: bool) -> snapshot.Snapshot:
+    """Names of pods are hashes: those of the first version, or of the next, come first."""
+    first = "occupancy-v1" if is_older_first else "occupancy-v2"
+    return dataclasses.replace(
+        seen,
+        replicas=tuple(
+            dataclasses.replace(one, name=f"{'a' if one.version == first else 'b'}-{one.name}")
+            for one in seen.replicas
+        ),
+    )
+
+
+@pytest.mark.parametrize("is_older_first", [True, False])
+def test_of_pods_that_answer_without_a_status_the_newest_stand_in(is_older_first: bool) -> None:
+    """Regression: it was the one whose name came first, and agents turned back to older bytes."""
+    seen = dataclasses.replace(redeclared(ready(begun())), placements=())
+    (replica,) = shown(renamed(seen, is_older_first))
+    assert (replica.version, replica.digest) == (V2.name, OTHER)
+
+
+@pytest.mark.parametrize("is_older_first", [True, False])
+def test_the_same_bytes_on_another_node_stand_in_for_the_pod_that_was_shown(
+    is_older_first: bool,
+) -> None:
+    seen = ready(begun())
+    seen = build.applied(seen, planning.plan(seen))
+    moved = dataclasses.replace(
+        seen,
+        replicas=tuple(
+            dataclasses.replace(one, node="edge-3") if one.version == V2.name else one
+            for one in seen.replicas
+        ),
+    )
+    older = pods(redeclared(moved), "occupancy-v1", policy_generation=9)
+    (replica,) = shown(renamed(older, is_older_first))
+    assert (replica.version, replica.node) == (V2.name, "edge-3")
+
+
 def test_version_and_generation_survive_a_lost_status() -> None:
     """An operator that starts anew, and a status that somebody dropped: the pods say it."""
     begun_ = dataclasses.replace(begun(), placements=())

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from builders import changing
 from builders import planning as build
+from foreshore_api import meta, v1alpha1
 from foreshore_api.reasons import placement as reasons
-from foreshore_planner import hysteresis, placing, snapshot, status, succession
+from foreshore_planner import health, hysteresis, placing, snapshot, status, succession
 from foreshore_planner import plan as planning
 from foreshore_planner.placement import case
 from foreshore_planner.world import (
@@ -456,6 +457,44 @@ HELD: list[Step] = [
 
 def test_the_end_of_a_hold_is_followed() -> None:
     followed(HELD)
+
+
+def without_nodes() -> None:
+    """A site without nodes is held with all; a person ends that; then the others are back."""
+    tier = v1alpha1.Tier.EDGE
+    well = tuple(build.node(f"edge-{site}", site=f"s{site}", tier=tier) for site in range(4))
+    cut = (
+        well[0],
+        *(
+            dataclasses.replace(node, is_ready=False, silent_age=10.0, lease_age=30.0)
+            for node in well[1:]
+        ),
+    )
+    seen = build.world(nodes=well, sites=(build.site_of("bare"),))
+    pair = Followed()
+    pair.follow(seen)
+    pair.follow(dataclasses.replace(seen, nodes=cut))
+    status_ = pair.rows[("Site", (build.NAMESPACE, "bare"))]
+    assert status_.held_since is not None
+    ends = {meta.ANNOTATION_HOLD_ENDED: status_.held_since}
+    metadata = seen.sites[0].metadata.model_copy(update={"annotations": ends})
+    site = seen.sites[0].model_copy(update={"metadata": metadata, "status": status_})
+    pair.follow(dataclasses.replace(seen, nodes=cut, sites=(site,)))
+    assert pair.world.health().ended_holds == {"bare"}
+    pair.follow(dataclasses.replace(seen, nodes=well, sites=(site,)))
+    assert not pair.world.health().ended_holds
+
+
+def test_the_hold_of_a_site_without_nodes_is_followed() -> None:
+    without_nodes()
+
+
+def test_a_fold_that_judges_only_sites_of_nodes_is_found_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(health, "sites_of", lambda seen: seen.index.nodes_of)
+    with pytest.raises(AssertionError):
+        without_nodes()
 
 
 def test_a_fold_that_does_not_look_at_annotations_of_sites_is_found_out(

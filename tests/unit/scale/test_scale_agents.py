@@ -86,6 +86,7 @@ def test_a_report_that_is_sent_again_has_a_time_of_its_own() -> None:
     first, second = said(holder), said(holder)
     assert second.sent_at > first.sent_at
     assert second.uptime_seconds > first.uptime_seconds
+    assert second.listening_seconds == second.uptime_seconds
     assert second.stages == first.stages
 
 

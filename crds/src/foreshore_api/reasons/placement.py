@@ -195,6 +195,13 @@ FAILED: Final = Reason("Failed", "The pod failed: it is made again.")
 SUPERSEDED: Final = Reason("Superseded", "Another one has taken over.")
 RETIRED: Final = Reason("Retired", "The policy does not ask for a replica at the site any more.")
 
+# Something else that the operator had made was taken away.
+RESTORED: Final = Reason(
+    "Restored",
+    "Somebody deleted what the operator had made for it: it was made again.",
+    remedy="leave it: it goes by itself with what it was made for",
+)
+
 # The right to a device was granted.
 FIRST_GRANT: Final = Reason("FirstGrant", "No agent held the device.")
 GIVEN_BACK: Final = Reason("GivenBack", "The holder gave the device back.")

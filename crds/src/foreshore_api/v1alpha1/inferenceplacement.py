@@ -398,6 +398,10 @@ class InferencePlacementStatus(Observed):
     ] = ()
     """Moves that wait for a person (failover Manual). Absent: none."""
 
+    confirmed: ProposalId | None = None
+    """Proposal that the annotation `foreshore.dev/confirmed-move` names and that was moved, also
+    when its move is none of the last any more. Absent: it names none. Example: `3f9c0a1be2d4`."""
+
 
 class InferencePlacement(meta.Resource):
     """One policy at one site: replicas chosen, budget split, rejected candidates, last moves."""

@@ -151,6 +151,12 @@ class Report(document.WireDocument):
     """Why there is no session with the site's broker; absent while there is one."""
     broker_reason: document.Code | None = None
     """The broker's own reason code, where it refused us."""
+    listening_seconds: document.Seconds | None = None
+    """For how long beats have reached it without a break, by its own, which the broker gives back.
+
+    0 while they do not. What it has not heard for longer than that, nobody may take for silent.
+    Absent from an agent of a release that does not say: its uptime stands in.
+    """
     devices: tuple[HeldDevice, ...] = Field(default=(), max_length=DEVICES, fail_fast=True)
     endpoints: tuple[EndpointReport, ...] = Field(default=(), max_length=1000, fail_fast=True)
     peers: tuple[ReportedPeer, ...] = Field(default=(), max_length=1000, fail_fast=True)

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from foreshore_api import printable, v1alpha1
+from foreshore_api import meta, printable, v1alpha1
 from foreshore_api.reasons import placement as reasons
 from foreshore_kube import api, apply, kinds
 from foreshore_operator import (
@@ -26,6 +26,9 @@ from foreshore_operator import (
     events,
     manifests,
     metrics,
+    pods,
+    protecting,
+    rights,
     status_queue,
     statuses,
     store,
@@ -46,8 +49,6 @@ AGAIN = {
 """Seconds until the next look after a write that did not get through, whatever events come.
 
 A leader that was held up, and renews its Lease as it goes on, never ceased to lead."""
-HELD_BACK: Final = 1.0
-"""Seconds until the next look at a right that could not be moved for want of evidence."""
 REFUSAL = 512
 """Characters that are kept of why a pod is refused."""
 
@@ -83,10 +84,10 @@ class Act:
     """Placements that are not seen to be there with all their pods: each pass tries again."""
     _missing: set[Key] = dataclasses.field(default_factory=set)
     """Of these, what this pass did not see."""
-    _protected: set[str] = dataclasses.field(default_factory=set)
-    """Policies, by uid, whose pods no eviction takes before their successors serve."""
-    _unprotected: set[str] = dataclasses.field(default_factory=set)
-    """Policies for which this pass has tried that, and did not get through."""
+    policies: protecting.ProtectedPolicies = dataclasses.field(
+        default_factory=protecting.ProtectedPolicies
+    )
+    """Those whose pods no eviction takes before their successors serve."""
     _granted: set[status_queue.ObjectName] = dataclasses.field(default_factory=set)
     """Devices that this pass granted."""
 
@@ -105,8 +106,8 @@ class Act:
         self._take(made.placements)
         self._granted.clear()
         self._missing.clear()
-        self._unprotected.clear()
-        with self.queue.stand_back(granting(made)):
+        self.policies.begin_pass()
+        with self.queue.stand_back(rights.granting(made)):
             await self._all(self._urgent(made, granted))
         for key in self._open.keys() - self._missing:
             del self._open[key]
@@ -119,7 +120,7 @@ class Act:
         """Forget what should be: another leads, and who leads next begins with everything."""
         self._plans.clear()
         self._open.clear()
-        self._protected.clear()
+        self.policies.forget()
 
     def offer(self, rows: Iterable[status.Row]) -> None:
         """Queue statuses, but of Devices that were granted just now.
@@ -167,6 +168,9 @@ class Act:
             for intent in planned.pods:
                 name = (pod, intent.namespace, intent.name)
                 yield name, functools.partial(self._until_there, key, self._pod, intent)
+        for policy in self.policies.unprotected(self.store):
+            name = (kinds.DISRUPTION_BUDGETS.kind, policy.namespace, policy.name)
+            yield name, functools.partial(self._protect, policy)
         for removal in made.removals:
             yield (pod, removal.namespace, removal.name), functools.partial(self._removal, removal)
         for removal in made.retired:
@@ -312,36 +316,52 @@ class Act:
             uid = pod.uid
         else:
             self.refusals.pop((intent.namespace, intent.name), None)
+            if pods.may_start_anew(pod) and await self._file(intent, pod.uid, model, version):
+                self._say_restored(owner, events.FILE.format(intent.name, intent.node))
             await self._protect(policy)
             return True
+        await self._file(intent, uid, model, version)
+        await self._protect(policy)
+        return False
+
+    async def _file(
+        self,
+        intent: case.PodIntent,
+        pod_uid: str,
+        model: v1alpha1.Model,
+        version: v1alpha1.ModelVersion,
+    ) -> bool:
+        """Create what a pod reads; whether it was not there."""
         creation = await self.writer.create(
             kinds.CONFIG_MAPS,
-            manifests.config_map(intent, uid, model, version),
+            manifests.config_map(intent, pod_uid, model, version),
             manager=statuses.PLACEMENT,
         )
         self._note_refusal((intent.namespace, intent.name), creation)
-        await self._protect(policy)
-        return False
+        return creation.outcome is apply.WriteResult.WRITTEN
 
     async def _protect(self, policy: v1alpha1.DecisionPolicy) -> None:
         """See to it that an eviction of a policy's pods waits until their successors serve.
 
-        Looked after once by who leads, also for pods that another release made. Where it cannot be
-        written the pods run all the same, and their placements say what the API server said; each
-        whole pass tries again, once a policy.
+        Made once by who leads, also for pods that another release made, and again where it is gone.
+        Where it cannot be written the pods run all the same, and their placements say what the API
+        server said; each whole pass tries again, once a policy.
         """
-        uid = policy.metadata.uid or ""
-        if uid in self._protected or uid in self._unprotected:
+        if not self.policies.needs(policy):
             return
-        self._unprotected.add(uid)
         creation = await self.writer.create(
             kinds.DISRUPTION_BUDGETS,
             manifests.disruption_budget(policy),
             manager=statuses.PLACEMENT,
         )
-        if creation.outcome in (apply.WriteResult.WRITTEN, apply.WriteResult.MOVED_ON):
-            self._protected.add(uid)
-        self._note_refusal(protection.key(policy.namespace or "", policy.name), creation)
+        name = protection.key(policy.namespace or "", policy.name)
+        self._note_refusal(name, creation)
+        if self.policies.note(policy, creation.outcome):
+            self._say_restored(policy, events.BUDGET.format(name[1]))
+
+    def _say_restored(self, resource: meta.Resource, note: str) -> None:
+        self.recorder.record(events.of_restored(resource, note))
+        log.warning("%s %s/%s: %s", resource.kind, resource.namespace, resource.name, note)
 
     def _note_refusal(self, key: Key, creation: apply.Creation) -> None:
         """Remember why a pod, what it reads, or what protects it, is not let in, until it is.
@@ -373,22 +393,6 @@ class Act:
             uid=removal.uid,
             is_due=lambda live: live["metadata"]["resourceVersion"] == removal.resource_version,
         )
-
-
-def granting(made: delta.PlanDelta) -> frozenset[status_queue.ObjectName]:
-    """Return the Devices that are granted: a status of theirs would be overtaken."""
-    return frozenset((v1alpha1.Device.kind, grant.namespace, grant.device) for grant in made.grants)
-
-
-def has_moves(made: delta.PlanDelta) -> bool:
-    """Whether a right is taken away from somebody: that needs evidence of this very moment."""
-    return any(grant.cause != reasons.FIRST_GRANT for grant in made.grants)
-
-
-def without_moves(made: delta.PlanDelta) -> delta.PlanDelta:
-    """The same without taking a right away from anybody; it is tried again soon."""
-    kept = tuple(grant for grant in made.grants if grant.cause == reasons.FIRST_GRANT)
-    return dataclasses.replace(made, grants=kept, wake_after=HELD_BACK)
 
 
 def _named(document: api.Json) -> tuple[str, str]:

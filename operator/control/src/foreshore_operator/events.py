@@ -34,6 +34,14 @@ PER_SECOND = 5
 QUEUE = 200
 KNOWN = 2000
 
+BUDGET = (
+    "PodDisruptionBudget {} was deleted, and is made again: without it a drain takes replicas"
+    " before others serve; to let a pod go at once, delete the pod"
+)
+FILE = (
+    "ConfigMap {0} was deleted, and is made again: without it pod {0} cannot be started anew on {1}"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class EventSubject:
@@ -187,6 +195,15 @@ def of_grant(subject: EventSubject, grant: succession.GrantUpdate) -> ObjectEven
         f"{grant.authority.holder} may command with epoch {grant.authority.epoch}: {grant.evidence}"
     )
     return ObjectEvent(subject, kind, grant.cause, "Grant", note)
+
+
+def of_restored(resource: meta.Resource, note: str) -> ObjectEvent:
+    """The event of something of a resource's that somebody deleted and that was made again."""
+    metadata = resource.metadata
+    subject = EventSubject(
+        resource.kind, metadata.namespace or "", metadata.name, metadata.uid or ""
+    )
+    return ObjectEvent(subject, WARNING, placement.RESTORED, "Restore", note)
 
 
 def _namespace(subject: EventSubject) -> str:

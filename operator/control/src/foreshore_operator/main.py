@@ -40,6 +40,7 @@ from foreshore_operator import (
     measure,
     metrics,
     passes,
+    protecting,
     settings,
     status_queue,
     statuses,
@@ -217,6 +218,7 @@ async def operator(chosen: settings.OperatorSettings) -> AsyncIterator[Operator]
                 tasks.create_task(kopf_thread.probe.run(), name="kopf's probe"),
                 tasks.create_task(parts.passes.act.recorder.run(), name="events"),
                 tasks.create_task(parts.passes.act.queue.run(), name="statuses"),
+                tasks.create_task(_budgets(parts, kube).run(), name="disruption budgets"),
                 tasks.create_task(heap.keep(), name="heap"),
                 tasks.create_task(
                     watchdog.Watchdog(
@@ -323,6 +325,14 @@ def _assemble(
         ),
     )
     return Operator(mirrors, leader, loop, figures), kopf_thread
+
+
+def _budgets(parts: Operator, kube: api.KubeApi) -> protecting.BudgetLook:
+    """The look at whether what makes evictions wait is still there; one that is gone is urgent."""
+    loop = parts.passes
+    return protecting.BudgetLook(
+        kube, parts.leader, loop.act.policies, lambda: loop.marks.mark("disruption budgets")
+    )
 
 
 def _writer(

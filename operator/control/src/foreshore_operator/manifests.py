@@ -35,6 +35,8 @@ LABELS = {
     "app.kubernetes.io/part-of": "foreshore",
 }
 SELECTOR = f"app.kubernetes.io/name={NAME}"
+MANAGED = f"app.kubernetes.io/managed-by={LABELS['app.kubernetes.io/managed-by']}"
+"""Selects all that the operator makes, pods or not."""
 UNEVICTABLE = 10_000
 """Replicas of one policy that an eviction must leave ready: more than there ever are."""
 MODEL_FOLDER = "/etc/foreshore/model"

@@ -22,7 +22,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from foreshore_kube import elector
-from foreshore_operator import act, compiling, deciding, defects, dirty, measure, metrics, observe
+from foreshore_operator import (
+    act,
+    compiling,
+    deciding,
+    defects,
+    dirty,
+    measure,
+    metrics,
+    observe,
+    rights,
+)
 from foreshore_operator import store as mirrors
 from foreshore_operator.settings import OperatorSettings
 from foreshore_planner import status
@@ -140,11 +150,11 @@ class Passes:
     async def _decided(self, *, is_leading: bool) -> delta.PlanDelta:
         """Decide; twice when a right would move, on evidence of this very moment."""
         made = await self.decider.decide()
-        if is_leading and act.has_moves(made):
+        if is_leading and rights.has_moves(made):
             if self.hub is not None and await self.hub.refresh():
                 made = delta.joined(made, await self.decider.decide())
             else:
-                made = act.without_moves(made)
+                made = rights.without_moves(made)
         return await self._with_the_rest(made, is_leading=is_leading)
 
     async def _with_the_rest(self, made: delta.PlanDelta, *, is_leading: bool) -> delta.PlanDelta:

@@ -97,6 +97,15 @@ def is_same(record: PodRecord, other: PodRecord) -> bool:
     )
 
 
+def may_start_anew(record: PodRecord) -> bool:
+    """Whether the kubelet may be starting a pod once more, for which it wants all that it reads.
+
+    A container that runs has it, whatever became of it since.
+    """
+    pod = record.inference
+    return pod is not None and pod.phase is snapshot.PodPhase.UNREADY and pod.reason is not None
+
+
 def requests(spec: Mapping[str, Any]) -> snapshot.ComputeResources:
     """What the scheduler counts: all containers, or the largest init container if that is more."""
     running, starting = snapshot.ComputeResources(), snapshot.ComputeResources()

@@ -114,9 +114,9 @@ class Health:
         return is_with_others or site in self.held_sites
 
     def is_quiet(self, site: str, nodes: Iterable[str]) -> bool:
-        """Whether too little is heard of a site to move anything off its silent nodes."""
+        """Whether too little is heard of a site, or of all, to move anything there."""
         cut = any(self.of(node).verdict is NodeVerdict.SITE_CUT for node in nodes)
-        return cut or site in self.held_sites
+        return cut or self.is_held(site)
 
     def of(self, node: str) -> Assessment:
         """Return the verdict on a node; one that is not in the API any more is dead."""
@@ -132,7 +132,8 @@ def assess(seen: snapshot.Snapshot) -> Health:
     is_fleet_held = is_fleet_dark(silences.values(), is_heard=is_heard)
     nodes: dict[str, Assessment] = {}
     ended: set[str] = set()
-    for site, members in seen.index.nodes_of.items():
+    for site in sites_of(seen):
+        members = seen.index.nodes_of.get(site, ())
         of_site, is_ended = judged_site(
             seen, site, members, is_alone=site in alone, is_fleet_held=is_fleet_held
         )
@@ -142,6 +143,11 @@ def assess(seen: snapshot.Snapshot) -> Health:
     nodes |= judged(seen, strays, is_alone=False, is_fleet_held=is_fleet_held)
     held = frozenset(silences) if is_fleet_held else alone
     return Health(nodes, held - ended, is_fleet_held, frozenset(ended))
+
+
+def sites_of(seen: snapshot.Snapshot) -> Iterable[str]:
+    """Return the sites that nodes name, and those that have none: with all, they are held too."""
+    return sorted({*seen.index.nodes_of, *seen.named.sites_named})
 
 
 def judged_site(
@@ -327,11 +333,23 @@ def _silent(
         case False:
             return judged(NodeVerdict.NODE_DEAD, "and its beats have stopped at its site")
         case None:
-            return judged(NodeVerdict.UNKNOWN, "and nobody can say more about it")
+            return judged(NodeVerdict.UNKNOWN, f"and {_unsaid(others, node.name)}")
+
+
+def _unsaid(others: Iterable[report.AgentEvidence], node: str) -> str:
+    """Say why nobody of a site can tell whether a silent node lives."""
+    if any(peer.report.broker_connected and not _hears(peer, node) for peer in others):
+        return f"no peer has listened for {BEAT_FRESH:.0f} seconds to say more about it"
+    return "nobody can say more about it"
 
 
 def _hears_any(agent: report.AgentEvidence) -> bool:
     return any(beat.age_seconds <= BEAT_FRESH for beat in agent.report.peers)
+
+
+def _hears(agent: report.AgentEvidence, node: str) -> bool:
+    beats = agent.report.peers
+    return any(beat.age_seconds <= BEAT_FRESH for beat in beats if beat.node == node)
 
 
 def _is_fresh(peer: report.AgentEvidence, fleet_age: float) -> bool:
@@ -348,21 +366,35 @@ def is_beating(
 
     True, False, or None where no peer can tell.
 
-    A peer that has been up and connected to the broker for longer than `BEAT_FRESH` and does not
-    list the node says that it is silent. A report that heard the node, but is old itself, says
-    neither.
+    A peer that has listened for longer than `BEAT_FRESH` and did not hear the node says that it is
+    silent: one that has only just connected lists old beats, or none, whoever lives. A report that
+    heard the node, but is old itself, says neither.
     """
     heard: list[bool] = []
     for peer in reports.values():
         if peer.node == node or site is None or not peer.report.broker_connected:
             continue
-        if peer.report.uptime_seconds < BEAT_FRESH:
-            continue
-        ages = [beat.age_seconds for beat in peer.report.peers if beat.node == node]
-        if not ages or min(ages) > BEAT_FRESH:
+        if _hears(peer, node):
+            heard += [True] if _is_fresh(peer, fleet_age) else []
+        elif unheard_for(peer.report, node) > BEAT_FRESH:
             heard.append(False)
-        elif _is_fresh(peer, fleet_age):
-            heard.append(True)
     if not heard:
         return None
     return any(heard)
+
+
+def listened_for(peer: report.Report) -> float:
+    """Return for how many seconds beats of its site have reached an agent without a break.
+
+    One of a release that does not say has listened since it started, as far as anybody can tell.
+    """
+    if not peer.broker_connected:
+        return 0.0
+    since = peer.uptime_seconds if peer.listening_seconds is None else peer.listening_seconds
+    return min(since, peer.uptime_seconds)
+
+
+def unheard_for(peer: report.Report, node: str) -> float:
+    """Return for how many seconds an agent has listened and not heard a node."""
+    ages = [beat.age_seconds for beat in peer.peers if beat.node == node]
+    return min([listened_for(peer), *ages])

@@ -5,9 +5,9 @@ sent: what is urgent makes a pass at once, and figures alone make none. The plan
 asks whether two reports decide the same (`decided_by`).
 
 Clocks and counters move in every report. Those of them by which something is decided (how long a
-peer or a replica has been silent, how long an agent has been up) are news each time they have grown
-by a share, so that a threshold is seen soon after it is passed, and never before. What has arrived
-is compared exactly: the report that brought it may have had other news.
+peer or a replica has been silent, how long an agent has been up, and has listened) are news each
+time they have grown by a share, so that a threshold is seen soon after it is passed, and never
+before. What has arrived is compared exactly: the report that brought it may have had other news.
 """
 
 from collections.abc import Hashable
@@ -118,6 +118,7 @@ def _silences(facts: report.Report) -> Hashable:
     """Return what grows with time alone; only as far as anything is decided by it."""
     return (
         min(facts.uptime_seconds, SETTLED_SECONDS),
+        None if facts.listening_seconds is None else min(facts.listening_seconds, SETTLED_SECONDS),
         tuple(None if _is_heard(peer) else peer.age_seconds for peer in facts.peers),
         tuple(line.bad_for_seconds for line in facts.endpoints),
     )
@@ -140,10 +141,11 @@ def _is_heard(peer: report.ReportedPeer) -> bool:
 
 
 def _has_grown(before: report.Report, after: report.Report) -> bool:
-    """Whether a silence or an uptime is longer by enough; both reports name the same peers."""
+    """Whether what grows with time is longer by enough; both reports name the same peers."""
     return (
         _is_longer(before.uptime_seconds, after.uptime_seconds, UPTIME_GROWTH)
         or after.uptime_seconds < before.uptime_seconds
+        or _has_other_listening(before.listening_seconds, after.listening_seconds)
         or any(
             _is_silence_longer(earlier.age_seconds, later.age_seconds)
             for earlier, later in zip(before.peers, after.peers, strict=True)
@@ -155,6 +157,13 @@ def _has_grown(before: report.Report, after: report.Report) -> bool:
             if later.bad_for_seconds is not None
         )
     )
+
+
+def _has_other_listening(before: float | None, after: float | None) -> bool:
+    """Whether an agent has listened for longer by enough, or began anew in between."""
+    if before is None or after is None:
+        return before is not after
+    return after < before or _is_longer(before, after, UPTIME_GROWTH)
 
 
 def _is_silence_longer(before: float, after: float) -> bool:

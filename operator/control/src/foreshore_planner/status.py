@@ -31,6 +31,7 @@ from foreshore_planner import (
     snapshot,
     succession,
 )
+from foreshore_planner.placement import proposals
 
 Row = tuple[str, str | None, str, v1alpha1.statuses.Observed]
 """(kind, namespace, name, status)."""
@@ -286,6 +287,7 @@ def of_placement(
         candidates=plan.candidates,
         moves=plan.moves,
         proposals=plan.proposals,
+        confirmed=proposals.heeded(before, plan.moves) if before is not None else None,
     )
 
 

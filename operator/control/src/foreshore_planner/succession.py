@@ -412,11 +412,7 @@ def _unsteady(view: DeviceView, evidence: str, others: Sequence[str]) -> str:
 
 
 def _has_stopped(peer: report.AgentEvidence, holder: str, view: DeviceView) -> bool:
-    agent_report = peer.report
-    if not agent_report.broker_connected or agent_report.uptime_seconds < view.lease:
-        return False
-    ages = [beat.age_seconds for beat in agent_report.peers if beat.node == holder]
-    return not ages or min(ages) >= view.lease
+    return health.unheard_for(peer.report, holder) >= view.lease
 
 
 def _is_device(view: DeviceView, namespace: str, device: str) -> bool:

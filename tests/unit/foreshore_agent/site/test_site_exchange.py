@@ -86,7 +86,7 @@ def test_beats_and_renewals_are_events_and_a_request_is_relayed() -> None:
     assert line.counts == {}
 
 
-def test_what_is_refused_of_peers_is_counted_and_an_echo_is_not() -> None:
+async def test_what_is_refused_of_peers_is_counted_and_an_echo_is_not() -> None:
     line = Line()
     assert line.receive(beat.beat_topic("hq", "edge-1"), OWN.encode())
     assert line.receive(beat.beat_topic("hq", "edge-3"), PEER.encode())
@@ -111,6 +111,29 @@ async def test_beats_that_do_not_come_back_make_it_deaf_until_one_does(
     line.receive(beat.beat_topic("hq", "edge-1"), OWN.encode())
     assert line.exchange.denied == ()
     assert line.deafness[-1] == (True, False)
+
+
+async def test_it_listens_since_its_own_beat_came_back_in_this_session() -> None:
+    """Regression: whoever had only just connected bore witness to what it could not have heard."""
+    line, loop = Line(), asyncio.get_running_loop()
+
+    def come_back() -> float:
+        begun = loop.time()
+        line.receive(beat.beat_topic("hq", "edge-1"), OWN.encode())
+        return begun
+
+    line.subscriber.changed(True)
+    line.receive(beat.beat_topic("hq", "edge-2"), PEER.encode())
+    assert line.exchange.listening_seconds == 0.0, "a peer's beat may have been on its way"
+    begun = come_back()
+    await asyncio.sleep(0.01)
+    assert 0.0 < line.exchange.listening_seconds <= loop.time() - begun
+    line.subscriber.changed(True)
+    assert line.exchange.listening_seconds == 0.0
+    begun = come_back()
+    assert line.exchange.listening_seconds <= loop.time() - begun
+    line.is_up = False
+    assert line.exchange.listening_seconds == 0.0
 
 
 async def test_a_refused_filter_makes_it_deaf_from_the_first_moment() -> None:

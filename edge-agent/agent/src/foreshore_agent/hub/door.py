@@ -63,6 +63,7 @@ class Door:
         self._ca_seen: tuple[int, int] | None = None
         self._client: aiohttp.ClientSession | None = None
         self._opening = asyncio.Lock()
+        self._is_closed = False
         self.answered_at: float | None = None
         """When the hub last answered us, on the boot-time clock: with what was asked for or with a
         refusal of its content. One that does not know us, or has no time, has not answered.
@@ -104,7 +105,15 @@ class Door:
         return _decode(beat.Renewal, answer.body)
 
     async def close(self) -> None:
-        """Drop the connections."""
+        """Drop the connections for good, also one that is being opened: who asks later gets none.
+
+        A renewal may be asked for, by us or a peer, while the link ends.
+        """
+        async with self._opening:
+            self._is_closed = True
+            await self._drop()
+
+    async def _drop(self) -> None:
         if self._client is not None:
             await self._client.close()
             self._client = None
@@ -149,12 +158,14 @@ class Door:
     async def _session(self) -> aiohttp.ClientSession:
         """Return the client, made anew when the CA file changed; several tasks ask at once."""
         async with self._opening:
+            if self._is_closed:
+                raise DoorError(reasons.CLOSED)
             seen = None
             if self._ca_file is not None:
                 status = self._ca_file.stat()
                 seen = (status.st_mtime_ns, status.st_ino)
             if self._client is None or seen != self._ca_seen:
-                await self.close()
+                await self._drop()
                 self._client = await self._opened()
                 self._ca_seen = seen
             return self._client

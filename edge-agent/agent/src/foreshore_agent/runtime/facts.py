@@ -85,6 +85,7 @@ class AgentFacts:
             broker_connected=self.devices.is_connected,
             broker_problem=(self.devices.problem or "")[:256] or None,
             broker_reason=self.devices.reason,
+            listening_seconds=self.exchange.listening_seconds,
             devices=view.devices(state, at)[: report.DEVICES],
             endpoints=self.inference.reports()[:1000],
             peers=self.peers.reports(at.monotonic)[:1000],

@@ -64,6 +64,13 @@ class Exchange:
         """That the broker does not give our beats back, as a sentence whose subject it is."""
         return (echo.lost(self._topics.own_beats),) if self.is_stranger else ()
 
+    @property
+    def listening_seconds(self) -> float:
+        """For how long beats of the site have reached this agent without a break."""
+        if not self._channel.is_up or self._is_deaf:
+            return 0.0
+        return self._echo.heard_for(asyncio.get_running_loop().time())
+
     def announce(self, own: beat.Beat) -> bool:
         """Let the others know that this agent lives; False when it did not leave."""
         has_left = self._publish(self._topics.own_beats, own)
@@ -93,7 +100,7 @@ class Exchange:
 
     def _take(self, message: channel.MqttMessage) -> bool:
         if message.topic == self._topics.own_beats:
-            self._echo.returned()
+            self._echo.returned(asyncio.get_running_loop().time())
             self._notice_deafness()
         document = messages.read(
             self._topics, message.topic, message.payload, retained=message.retained
@@ -118,7 +125,7 @@ class Exchange:
                 assert_never(document)
 
     def _changed(self, is_up: bool) -> None:  # noqa: FBT001 - a callback
-        self._echo.returned()
+        self._echo.restart()
         self._was_deaf = is_up and self._is_deaf
         self._calls.deliver(events.BrokerChanged(*self._stamp(), is_up, self._was_deaf))
 

@@ -38,6 +38,10 @@ STEADY: Final = 60.0
 """Seconds of running after which the next end is waited for as if it were the first."""
 SETTLING: Final = 10.0
 """Seconds of running before Kopf is started anew on request: requests come for several kinds."""
+STRAYS: Final = frozenset(
+    {"guard", "_read_old_api", "_read_new_apis", "_read_version", "wait_flag"}
+)
+"""Kopf's tasks that may be left when it ends: watches, a look for kinds, the wait for its flag."""
 
 
 class Supervisor:
@@ -106,7 +110,8 @@ class Supervisor:
                 return
             wait = SHORTEST if time.monotonic() - self._began > STEADY else min(LONGEST, wait * 2)
             log.warning("kopf ended and is started again: %s", cause)
-            self._stop.wait(wait * random.uniform(0.5, 1.0))  # noqa: S311 (spreads load)
+            if self._stop.wait(wait * random.uniform(0.5, 1.0)):  # noqa: S311 (spreads load)
+                return
             self._loop.call_soon_threadsafe(self._on_start, cause.partition(":")[0])
 
     def _once(self) -> str:
@@ -137,11 +142,12 @@ class Supervisor:
         finally:
             # a thread of the loop waits for this flag, and the loop's end waits for that thread
             self._restart.set()
-        await asyncio.sleep(GOODBYE)
+            await asyncio.sleep(GOODBYE)
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
         kopf.on.startup(registry=registry)(_configure)
+        kopf.on.cleanup(registry=registry)(_end_strays)
         kopf.on.login(registry=registry)(self._login)
         kopf.on.probe(registry=registry, id="events")(self._handed_over)
         for model in self._watched:
@@ -161,6 +167,21 @@ class Supervisor:
 
     async def _login(self, **_: Any) -> kopf.ConnectionInfo:
         return await connection(self._access, self._loop)
+
+
+async def _end_strays(**_: Any) -> None:
+    """End what Kopf leaves to itself, before it closes its connections: its cleanup handler.
+
+    Left are the watches of the other kinds after an error in one stream, and a look for kinds that
+    was under way. Their next requests would open a session that nobody closes, or wait for a login
+    that never comes, and Kopf waits five seconds for them. What a watch has begun it ends itself.
+    """
+    strays = [
+        task for task in asyncio.all_tasks() if getattr(task.get_coro(), "__name__", "") in STRAYS
+    ]
+    for stray in strays:
+        stray.cancel()
+    await asyncio.gather(*strays, return_exceptions=True)
 
 
 async def _configure(settings: kopf.OperatorSettings, **_: Any) -> None:

@@ -5,6 +5,9 @@
                         └─ nothing forces it any more, or its node cannot take it: the id is gone,
                            and a confirmation of it does nothing and is told
 
+The annotation stays after the move, for as long as nobody takes it away: status remembers that it
+was heeded when the move itself has made room for newer ones.
+
 A cause may turn into another meanwhile, as LinkCut into NodeDead when the last peer misses a node:
 the move is the same and keeps its id, so that nobody confirms in vain what they read a second ago.
 
@@ -19,7 +22,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from foreshore_api import conditions, meta, scalars
+from foreshore_api import conditions, meta, scalars, v1alpha1
 from foreshore_api.v1alpha1 import inferenceplacement, placing
 from foreshore_planner.placement import (
     candidates,
@@ -169,11 +172,19 @@ def _unheeded(case: Case, turn: turns.PermittedWants) -> str | None:
     if asked is None or case.before is None:
         return None
     proposed = {proposal.id for proposal in (*turn.proposals, *turn.confirmed.values())}
-    done = {move.confirmed for move in case.before.status.moves}
-    if asked in proposed | done:
+    if asked in proposed or heeded(case.before, ()) is not None:
         return None
     what = asked if _ID.fullmatch(asked) else "no id of a move"
     return f"the annotation {meta.ANNOTATION_CONFIRMED} ({what}) is of no move that is proposed"
+
+
+def heeded(
+    before: v1alpha1.InferencePlacement, moves: Sequence[inferenceplacement.Move]
+) -> str | None:
+    """Return what a person wrote as the move that they confirm, if it was moved, now or ever."""
+    asked = before.metadata.annotations.get(meta.ANNOTATION_CONFIRMED)
+    done = {move.confirmed for move in (*before.status.moves, *moves)}
+    return asked if asked in {before.status.confirmed, *done} else None
 
 
 def _message(case: Case, proposed: Sequence[Proposal]) -> str:

@@ -198,10 +198,11 @@ def _stand_ins(case: Case, intent: PodIntent) -> list[snapshot.Replica]:
     """Return the pods that answer in a slot instead of the wanted one, the one shown before first.
 
     One that serves the very bytes that are asked for comes before it; one that has their version's
-    name alone may be of long ago, and nobody works by it any more.
+    name alone may be of long ago, and nobody works by it any more. After it come others with its
+    bytes, then those that were made for the newest generation: an older one drains.
     """
     shown = listed(case, intent.slot)
-    before = (shown.node, shown.version, shown.digest) if shown is not None else None
+    before = (shown.node, shown.version, shown.digest) if shown is not None else (None, None, None)
     wanted = case.version.metadata.name, case.version.spec.digest
     able = [
         pod
@@ -213,6 +214,8 @@ def _stand_ins(case: Case, intent: PodIntent) -> list[snapshot.Replica]:
         key=lambda pod: (
             (pod.version, pod.digest) != wanted,
             (pod.node, pod.version, pod.digest) != before,
+            (pod.version, pod.digest) != before[1:],
+            -(pod.policy_generation or 0),
             pod.name,
         ),
     )

@@ -51,7 +51,7 @@ class Verdicts:
         self._is_fleet_held = self._is_dark(kept, seen)
         turned.is_fleet = was_held != self._is_fleet_held
         if turned.is_fleet or changes.hub:
-            sites = set(kept.nodes_of)
+            sites = set(health.sites_of(seen))
             strays = {node.name for node in kept.nodes.values() if node.site is None}
         for site in sorted(sites):
             self._judge_site(seen, site, kept.nodes_of.get(site, ()), turned)
