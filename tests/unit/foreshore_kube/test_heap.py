@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import subprocess
+import sys
 import weakref
 from collections.abc import Iterator
 
@@ -84,3 +86,32 @@ async def test_it_ends_as_it_began() -> None:
     await asyncio.wait([task])
     assert gc.get_freeze_count() == 0
     assert gc.get_threshold() == before
+
+
+IN_THREADS = """
+import ctypes, threading
+from foreshore_kube import heap
+{first}
+barrier, kept = threading.Barrier(3), []
+def fill():
+    barrier.wait()
+    kept.append([bytes(2000) for _ in range(100)])
+    barrier.wait()
+threads = [threading.Thread(target=fill) for _ in range(3)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+ctypes.CDLL(None).malloc_stats()
+"""
+
+
+@pytest.mark.parametrize(("first", "is_shared"), [("heap.share_arena()", True), ("", False)])
+def test_threads_share_one_arena(first: str, *, is_shared: bool) -> None:
+    """By what glibc says of itself; without the call each thread that allocates has its own."""
+    told = subprocess.run(
+        [sys.executable, "-c", IN_THREADS.format(first=first)],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stderr
+    assert "Arena 0:" in told
+    assert ("Arena 1:" not in told) is is_shared

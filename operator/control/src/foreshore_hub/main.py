@@ -11,7 +11,7 @@ import uvloop
 
 from foreshore_api import addresses, programs
 from foreshore_hub import hub, settings
-from foreshore_kube import logs, turns
+from foreshore_kube import heap, logs, turns
 
 application = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False
@@ -105,6 +105,7 @@ def run(
         keep_days=keep_days,
         keep_records=keep_records,
     )
+    heap.share_arena()
     turns.shorten()
     uvloop.run(_serve(chosen))
 

@@ -1,4 +1,4 @@
-"""Garbage collection that stops nobody: what lives long is not walked through again and again.
+"""Memory of processes that keep a whole fleet: one heap, and garbage collection that stops nobody.
 
 Operator and hub keep hundreds of thousands of small objects for as long as they run. Python's full
 collection walks through all of them, and is due again whenever a quarter of them was replaced: with
@@ -7,10 +7,15 @@ of a second. Here what has survived the young generations is set aside (`gc.free
 freed by its last reference, as nearly all is; only cycles among it stay. Once the process is twice
 as large as it was, everything is walked through, and the log says so.
 
-`main` of the operator and `hub` run it beside their other tasks.
+glibc gives every thread that allocates an arena of its own, and what is free in one no other uses.
+A fleet of a thousand nodes is read, compiled and planned in threads, whose arenas held 240 MB. They
+share one: Python's lock lets only one of them allocate at a time anyway.
+
+`main` of the operator and `hub` call `share_arena` first, and run `keep` beside their other tasks.
 """
 
 import asyncio
+import ctypes
 import gc
 import logging
 import os
@@ -28,6 +33,17 @@ THRESHOLDS: Final = (2_000, 10, 1_000_000)
 ROOM: Final = 64 << 20
 """Bytes by which the process may grow beyond double."""
 RESIDENT: Final = Path("/proc/self/statm")
+
+
+_M_ARENA_MAX: Final = -8
+"""Of mallopt(3)."""
+
+
+def share_arena() -> None:
+    """Let all threads that begin from now on share one arena; where there is no glibc, nothing."""
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if set_option is not None:
+        set_option(_M_ARENA_MAX, 1)
 
 
 class LongLived:

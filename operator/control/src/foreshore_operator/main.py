@@ -164,6 +164,7 @@ def run(
         kubeconfig=kubeconfig,
         metrics_port=metrics_port,
     )
+    heap.share_arena()
     turns.shorten()
     uvloop.run(until_signalled(chosen))
 
