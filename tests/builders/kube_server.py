@@ -28,6 +28,8 @@ class KubeServer:
     models: Sequence[type[meta.Resource]]
     token: str = "first"
     is_down: bool = False
+    refuses: bool = False
+    """Whether every credential is answered with 401."""
     forgets: bool = False
     """Whether a watch from any version is answered with 410."""
     holds: bool = False
@@ -122,7 +124,7 @@ class KubeServer:
         self.requests.append((request.method, request.path + mark))
         if self.is_down:
             return _status(503, "away")
-        if request.headers.get("Authorization") != f"Bearer {self.token}":
+        if self.refuses or request.headers.get("Authorization") != f"Bearer {self.token}":
             return _status(401, "who are you")
         answer: web.StreamResponse = await handler(request)
         return answer

@@ -6,6 +6,7 @@ Each test runs the real Kopf and real mirrors; waits of minutes are cut short, n
 import asyncio
 import contextlib
 import itertools
+import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from builders import kube_server, patience
 from foreshore_api import v1alpha1
 from foreshore_kube import api, config, intake, mirror
 from foreshore_operator import dirty, handlers, metrics, store
-from foreshore_operator.handlers import handover, probing, quiet, supervisor
+from foreshore_operator.handlers import handover, login, probing, quiet, supervisor
 
 pytestmark = [pytest.mark.component, pytest.mark.enable_socket, pytest.mark.timeout(120)]
 
@@ -314,6 +315,69 @@ async def test_a_rotated_token_is_read_again(server: kube_server.KubeServer) -> 
         await server.end_streams()
         await server.put(SITE, "new", spec=BROKER)
         await until(lambda: running.sites() == ["new", "there"], "an event")
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Every pause before a login, short and of one length."""
+    begun: list[float] = []
+
+    def delays(*_: float) -> Iterator[float]:
+        while True:
+            begun.append(0.2)
+            yield 0.2
+
+    monkeypatch.setattr(login, "backoff", SimpleNamespace(delays=delays))
+    return begun
+
+
+def watches(server: kube_server.KubeServer) -> int:
+    """How many watches were begun or refused."""
+    return sum(server.watches_of(model.plural) for model in store.EDITED)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_credential_that_stays_refused_is_tried_again_after_pauses_until_it_is_taken(
+    server: kube_server.KubeServer, pauses: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Kopf logged in again at once after each 401: a replica made 25 requests a second."""
+    caplog.set_level(logging.WARNING, logger=login.__name__)
+    kinds = len(store.EDITED)
+    async with replica(server) as running:
+        await until(running.is_synced, "filled")
+        await until(
+            lambda: all(server.watches_of(model.plural) for model in store.EDITED), "kopf watches"
+        )
+        before = watches(server)
+        server.refuses = True
+        await server.end_streams()
+        await until(lambda: watches(server) - before > 4 * kinds, "it tries again")
+        assert watches(server) - before <= kinds * (len(pauses) + 1), "once a kind and login"
+        await server.put(SITE, "new", spec=BROKER)
+        server.refuses = False
+        await until(lambda: running.sites() == ["new"], "filled again")
+        await server.put(SITE, "newer", spec=BROKER)
+        await until(lambda: running.sites() == ["new", "newer"], "an event")
+        assert running.starts == [], "kopf itself never ended"
+    (warning,) = [entry for entry in caplog.records if entry.name == login.__name__]
+    assert "refuses it (401)" in warning.getMessage()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_kopf_whose_credential_is_refused_ends_without_a_wait(
+    server: kube_server.KubeServer, sessions: list[aiohttp.ClientSession], hung: list[Any]
+) -> None:
+    async with replica(server) as running:
+        await until(
+            lambda: all(server.watches_of(model.plural) for model in store.EDITED), "kopf watches"
+        )
+        before = watches(server)
+        server.refuses = True
+        await server.end_streams()
+        await until(lambda: watches(server) > before, "it is refused")
+    await asyncio.to_thread(running.kopf.close, patience.SECONDS)
+    assert hung == []
+    assert all(session.closed for session in sessions)
 
 
 @pytest.mark.usefixtures("impatient")

@@ -6,6 +6,7 @@
     on.probe, liveness endpoint ◄────────────── asked every few seconds ─► /healthz
 
 handover    events from one thread to the other, in slices
+login       the operator's credential for Kopf, with pauses while it is refused
 quiet       settings and storages with which Kopf writes nothing and waits for nothing
 supervisor  the thread: started at once on every replica, started again when Kopf ends
 probing     whether Kopf's loop turns

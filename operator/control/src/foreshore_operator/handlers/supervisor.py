@@ -11,7 +11,6 @@ A replica that follows runs it as well, so that its mirrors are warm when it tak
 from __future__ import annotations
 
 import asyncio
-import datetime
 import logging
 import random
 import threading
@@ -23,7 +22,7 @@ import kopf
 
 from foreshore_api import meta
 from foreshore_kube import config, intake
-from foreshore_operator.handlers import handover, probing, quiet
+from foreshore_operator.handlers import handover, login, probing, quiet
 
 log = logging.getLogger(__name__)
 
@@ -148,7 +147,7 @@ class Supervisor:
         registry = kopf.OperatorRegistry()
         kopf.on.startup(registry=registry)(_configure)
         kopf.on.cleanup(registry=registry)(_end_strays)
-        kopf.on.login(registry=registry)(self._login)
+        kopf.on.login(registry=registry)(login.KopfLogin(self._access, self._loop).renew)
         kopf.on.probe(registry=registry, id="events")(self._handed_over)
         for model in self._watched:
             kopf.on.event(meta.GROUP, meta.VERSION, model.plural, registry=registry)(
@@ -164,9 +163,6 @@ class Supervisor:
 
     async def _handed_over(self, **_: Any) -> int:
         return self._handover.count
-
-    async def _login(self, **_: Any) -> kopf.ConnectionInfo:
-        return await connection(self._access, self._loop)
 
 
 async def _end_strays(**_: Any) -> None:
@@ -193,31 +189,3 @@ def _root(error: BaseException) -> BaseException:
     while error.__cause__ is not None:
         error = error.__cause__
     return error
-
-
-async def connection(
-    access: config.ClusterAccess, loop: asyncio.AbstractEventLoop
-) -> kopf.ConnectionInfo:
-    """The operator's own access in Kopf's words; asked for again after a 401 and in good time.
-
-    The credential is read anew: after a 401 the one that is kept is what was refused.
-    """
-
-    async def renewed() -> dict[str, str]:
-        await access.refresh()
-        return await access.headers()
-
-    read = asyncio.run_coroutine_threadsafe(renewed(), loop)
-    headers = await asyncio.wrap_future(read)
-    scheme, _, token = headers.get("Authorization", "").partition(" ")
-    renew = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=300)
-    return kopf.ConnectionInfo(
-        server=access.server,
-        ca_path=access.ca_path,
-        insecure=access.is_insecure,
-        scheme=scheme or None,
-        token=token or None,
-        certificate_path=access.certificate_path,
-        private_key_path=access.key_path,
-        expiration=renew if token else None,
-    )
