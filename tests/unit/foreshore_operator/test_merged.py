@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from foreshore_api.wire import evidence, report
+from foreshore_api.wire import document, evidence, report
 from foreshore_hub import changes, deltas, fleet, renewals
 from foreshore_operator import merged
 from foreshore_planner import news
@@ -236,3 +236,33 @@ class Merging(RuleBasedStateMachine):
 
 
 TestMerging = Merging.TestCase
+
+
+@pytest.mark.parametrize("age", [0.5, float(document.LARGEST)])
+def test_an_age_without_end_costs_no_other_evidence(age: float) -> None:
+    """It grew beyond the largest age there is, and the whole fleet was asked for again for ever."""
+    entry: dict[str, Any] = {"namespace": "hq", "device": "room-1", "epoch": 1, "holder": "edge-1"}
+    line = evidence.DeviceUpdate(
+        namespace="hq",
+        device="room-1",
+        renewal=report.LastRenewal(**entry, age_seconds=age),
+        given_back=(report.GivenBack(**entry, age_seconds=age),),
+    )
+    heard = merged.MergedFleet()
+    for revision, at in ((1, 100.0), (2, 110.0)):
+        head = evidence.FleetDelta(
+            lineage="l",
+            boot_id="b",
+            base=revision - 1,
+            revision=revision,
+            uptime_seconds=at,
+            lines=1,
+        )
+        heard.begin(head, at)
+        if revision == 1:
+            heard.take(evidence.FleetPart(devices=(line,)).encode())
+        heard.finish()
+    seen = heard.fleet()
+    assert seen is not None
+    aged = min(age + 10.0, float(document.LARGEST))
+    assert [seen.renewals[0].age_seconds, seen.given_back[0].age_seconds] == [aged, aged]

@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 import pydantic
 import pydantic_core
 
-from foreshore_api.wire import evidence, report
+from foreshore_api.wire import document, evidence, report
 from foreshore_planner import health, news, snapshot
 
 T = TypeVar("T", report.LastRenewal, report.GivenBack)
@@ -312,9 +312,9 @@ def unread_node(line: bytes, error: ValueError) -> str:
     Raises:
         ValueError, TypeError, KeyError: it is no line of one agent, and cannot be left out.
     """
-    document = pydantic_core.from_json(line)
-    agents = document.get("agents") if isinstance(document, dict) else None
-    if not isinstance(agents, list) or len(agents) != 1 or "devices" in document:
+    part = pydantic_core.from_json(line)
+    agents = part.get("agents") if isinstance(part, dict) else None
+    if not isinstance(agents, list) or len(agents) != 1 or "devices" in part:
         raise ValueError(f"not a FleetPart: {error}"[:1000]) from error
     return str(agents[0]["node"])[:253]
 
@@ -333,4 +333,6 @@ def _aged(agent: report.AgentEvidence, age: float) -> report.AgentEvidence:
 
 
 def _older(entry: T, seconds: float) -> T:
-    return dataclasses.replace(entry, age_seconds=entry.age_seconds + seconds)
+    """Return the same, older; an age ends at the largest there is, and what raises costs all."""
+    age = entry.age_seconds + max(0.0, seconds)
+    return dataclasses.replace(entry, age_seconds=min(age, float(document.LARGEST)))
