@@ -16,6 +16,13 @@ _SETS: Final[dict[frozenset[str], set[str]]] = {}
 
 def share(document: pydantic.BaseModel) -> None:
     """Let a document, and all in it, have the sets of others that were given the same fields."""
+    share_own(document)
+    for value in document.__dict__.values():
+        _look(value)
+
+
+def share_own(document: pydantic.BaseModel) -> None:
+    """Let a document have the set of others that were given the same fields; all in it has."""
     given = document.__pydantic_fields_set__
     key = frozenset(given)
     kept = _SETS.get(key)
@@ -23,16 +30,16 @@ def share(document: pydantic.BaseModel) -> None:
         _SETS[key] = kept = given
     if kept is not None:
         object.__setattr__(document, "__pydantic_fields_set__", kept)
-    for value in document.__dict__.values():
-        _look(value)
 
 
 def _look(value: Any) -> None:
-    if isinstance(value, pydantic.BaseModel):
-        share(value)
-    elif isinstance(value, tuple | list):
+    if value is None or isinstance(value, str | int):
+        return  # most are: whether something is a model takes pydantic a microsecond to say
+    if isinstance(value, tuple | list):
         for item in value:
             _look(item)
     elif isinstance(value, dict):
         for item in value.values():
             _look(item)
+    elif isinstance(value, pydantic.BaseModel):
+        share(value)

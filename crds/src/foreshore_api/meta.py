@@ -137,16 +137,15 @@ class Resource(Document):
         return parsed
 
     def succeeding(self, before: Self) -> Self:
-        """This state with the very spec of an earlier state of the object, unless it was edited.
+        """This state with the very spec of an earlier state of the object, if it is the same.
 
-        What is remembered of a spec by identity then outlives a new status. The API server raises
-        the generation with every change of a spec.
+        What is remembered of a spec by identity then outlives a new status. Specs are compared, a
+        microsecond each: a generation that is the same proves nothing after a restored etcd, or a
+        definition with another default.
         """
-        after, earlier = self.metadata, before.metadata
-        is_edited = not after.generation or after.generation != earlier.generation
         spec = getattr(before, "spec", None)
-        if spec is None or is_edited or after.uid != earlier.uid:
+        if spec is None or spec != getattr(self, "spec", None):
             return self
-        succeeding = self.model_copy(update={"spec": spec})
-        given_fields.share(succeeding)
-        return succeeding
+        kept = self.model_copy(update={"spec": spec})
+        given_fields.share_own(kept)
+        return kept

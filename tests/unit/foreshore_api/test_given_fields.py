@@ -27,3 +27,11 @@ def test_a_copy_with_other_fields_leaves_the_others_theirs() -> None:
     changed = one.model_copy(update={"labels": {"a": "b"}})
     assert "labels" in changed.model_fields_set
     assert one.model_fields_set == other.model_fields_set == before
+
+
+def test_a_later_state_of_an_object_shares_still() -> None:
+    """Its copy had a set of its own: all objects have, once their first status is written."""
+    first, second = (v1alpha1.Device.parse(device("a")) for _ in range(2))
+    later = second.succeeding(first)
+    assert later.spec is first.spec
+    assert later.model_fields_set is first.model_fields_set

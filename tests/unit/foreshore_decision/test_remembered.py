@@ -109,10 +109,18 @@ def test_a_state_has_the_spec_of_the_one_before_until_it_is_edited() -> None:
     second = device(2).succeeding(first)
     assert second.spec is first.spec
     assert second.metadata.resource_version == "2"
-    edited = device(3, generation=2).succeeding(second)
-    assert edited.spec is not first.spec
-    other = device(4)
-    other = other.model_copy(
-        update={"metadata": other.metadata.model_copy(update={"uid": "another"})}
-    )
-    assert other.succeeding(first) is other
+    edited = locked(device(3, generation=2))
+    assert edited.succeeding(second) is edited
+
+
+def test_another_spec_under_the_same_generation_is_taken() -> None:
+    """After a restored etcd, or with a new default, the spec before stayed until a restart."""
+    before = device(1)
+    restored = locked(device(2))
+    assert restored.metadata.generation == before.metadata.generation
+    assert restored.succeeding(before).spec.lock is v1alpha1.device.Lock.LOCKED
+
+
+def locked(resource: v1alpha1.Device) -> v1alpha1.Device:
+    spec = resource.spec.model_copy(update={"lock": v1alpha1.device.Lock.LOCKED})
+    return resource.model_copy(update={"spec": spec})
