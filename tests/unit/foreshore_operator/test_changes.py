@@ -134,6 +134,26 @@ def test_an_object_that_is_not_understood_any_more_is_gone_for_a_follower(
     assert why
 
 
+@pytest.mark.parametrize("digits", [20, 400])
+def test_a_number_too_large_is_named_with_its_field_and_is_no_defect_of_ours(
+    mirrors: store.ClusterMirrors, digits: int
+) -> None:
+    """It was refused as a whole: `TypeError: Integer exceeds 64-bit range`."""
+    watch(mirrors, room.changed(room.site(), spec__broker__port=10**digits), 1, "ADDED")
+    ((_, _, why),) = mirrors.undecodable()
+    assert "spec.broker.port" in why
+    assert not why.startswith("TypeError")
+
+
+def test_a_number_too_large_where_nobody_reads_costs_nothing(
+    mirrors: store.ClusterMirrors,
+) -> None:
+    large = room.changed(room.site(), spec__ofTheFuture=10**400)
+    watch(mirrors, large, 1, "ADDED")
+    assert list(mirrors.undecodable()) == []
+    assert mirrors.document("Site", "hq", "hq") == written(large, 1)
+
+
 def test_a_pod_of_others_changes_the_room_of_its_node_and_a_replica_does_not(
     mirrors: store.ClusterMirrors,
 ) -> None:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
-import orjson
+import pydantic_core
 
 from foreshore_api import meta
 from foreshore_hub import by_site, world
@@ -104,6 +104,6 @@ class Observing:
 
 def _decoder(kind: type[R]) -> Callable[[api.Json], R]:
     def decode(document: api.Json) -> R:
-        return kind.parse(orjson.dumps(document))
+        return kind.parse(pydantic_core.to_json(document))
 
     return decode

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar, cast
 
-import orjson
+import pydantic_core
 
 from foreshore_api import meta, v1alpha1
 from foreshore_kube import api, informer, intake, kinds, mirror
@@ -58,7 +58,7 @@ class StoredResource(Generic[R]):
     @property
     def document(self) -> api.Json:
         """The resource as the API server writes it."""
-        document: api.Json = orjson.loads(self.written)
+        document: api.Json = pydantic_core.from_json(self.written)
         return document
 
     def succeeding(self, before: StoredResource[R]) -> StoredResource[R]:
@@ -261,8 +261,8 @@ class ClusterMirrors:
 
 def _decoder(model: type[R]) -> Callable[[api.Json], StoredResource[R]]:
     def decode(document: api.Json) -> StoredResource[R]:
-        # a copy: orjson's own bytes hold the 4 KiB that they were written into
-        written = bytes(memoryview(orjson.dumps(document)))
+        # orjson refuses integers beyond 64 bits as a whole; the model says which field is wrong
+        written = pydantic_core.to_json(document)
         return StoredResource(model.parse(written), written)
 
     return decode
