@@ -1,5 +1,6 @@
 """What the operator says about policies that do not compile."""
 
+import dataclasses
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -213,6 +214,20 @@ def test_a_status_that_changes_makes_nothing_due(monkeypatch: pytest.MonkeyPatch
     counted.policies.clear()
     compiler.update(many(20))
     assert compiler.left == 0
+
+
+def test_another_spec_under_the_same_generation_is_due() -> None:
+    """A restored etcd, or a definition with another default, raises no generation."""
+    compiler = compilation.Compiler()
+    before = many(3)
+    compiler.compile_all(before)
+    device = before.devices[1]
+    locked = v1alpha1.device.Lock.LOCKED
+    restored = device.spec.model_copy(update={"lock": locked})
+    devices = list(before.devices)
+    devices[1] = device.model_copy(update={"spec": restored})
+    compiler.update(dataclasses.replace(before, devices=tuple(devices)))
+    assert compiler.left == 1
 
 
 def test_an_edit_of_a_policy_comes_before_what_others_have_changed() -> None:

@@ -154,12 +154,17 @@ class DeviceIndex:
 
 
 def is_same(before: meta.Resource, after: meta.Resource) -> bool:
-    """Whether two states of an object have the same spec; a state without generation never has."""
+    """Whether two states of an object are compiled alike; a state without generation never is.
+
+    Statuses name the generation, and it alone proves nothing: see `meta.Resource.succeeding`.
+    """
     metadata, earlier = after.metadata, before.metadata
-    return bool(metadata.generation) and (metadata.uid, metadata.generation) == (
-        earlier.uid,
-        earlier.generation,
-    )
+    is_numbered = bool(metadata.generation) and metadata.generation == earlier.generation
+    return is_numbered and metadata.uid == earlier.uid and _spec(before) == _spec(after)
+
+
+def _spec(resource: meta.Resource) -> object:
+    return getattr(resource, "spec", None)
 
 
 def _is_as_it_was(
