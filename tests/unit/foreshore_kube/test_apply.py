@@ -114,6 +114,29 @@ async def test_the_same_write_is_not_repeated_before_the_watch_brings_it_back(
     assert len(recorder.calls) == 1
 
 
+async def test_what_was_written_is_forgotten_once_it_settled_and_what_was_not_is_not(
+    recorder: Recorder, leader: Leader
+) -> None:
+    now = [100.0]
+    writer = apply.Writer(cast(api.KubeApi, recorder), leader, clock=lambda: now[0])
+
+    async def write(name: str, value: str, later: float) -> apply.WriteResult:
+        now[0] += later * apply.SETTLING
+        document = config_map(a=value)
+        document["metadata"]["name"] = name
+        return await put(writer, document, None)
+
+    await write("first", "1", 0.0)
+    await write("second", "1", 0.2)
+    await write("first", "2", 0.4)
+    await write("third", "1", 0.6)
+    assert [key[2] for key in writer._recent] == ["first", "third"]
+    assert await write("first", "2", 0.0) is apply.WriteResult.SETTLING
+    assert await write("second", "1", 0.0) is apply.WriteResult.WRITTEN
+    await write("fourth", "1", 1.0)
+    assert [key[2] for key in writer._recent] == ["fourth"]
+
+
 def since(time: str, status: str = "True") -> api.Json:
     condition = {"type": "Ready", "status": status, "lastTransitionTime": time}
     return {
