@@ -134,6 +134,27 @@ def test_an_object_that_is_not_understood_any_more_is_gone_for_a_follower(
     assert why
 
 
+def test_an_object_has_its_spec_as_before_when_only_its_status_changes(
+    mirrors: store.ClusterMirrors,
+) -> None:
+    specs = []
+    for version in (1, 2, 3):
+        site = room.changed(room.site(), status={"observedGeneration": version})
+        if version == 3:
+            site = room.changed(site, spec__timeZone="Europe/Paris")
+        watch(mirrors, site, version, "MODIFIED")
+        found = mirrors.find(v1alpha1.Site, "hq", "hq")
+        assert found is not None
+        assert (found.status.observed_generation, found.metadata.resource_version) == (
+            version,
+            str(version),
+        )
+        assert mirrors.document("Site", "hq", "hq") == written(site, version)
+        specs.append(found.spec)
+    assert specs[0] is specs[1]
+    assert specs[2].time_zone == "Europe/Paris"
+
+
 @pytest.mark.parametrize("digits", [20, 400])
 def test_a_number_too_large_is_named_with_its_field_and_is_no_defect_of_ours(
     mirrors: store.ClusterMirrors, digits: int
