@@ -41,6 +41,19 @@ def test_an_answer_is_worked_out_once_and_for_each_object() -> None:
     assert [thing is first for thing in asked] == [True, False]
 
 
+def test_devices_of_one_spec_are_judged_by_their_own_names() -> None:
+    """Topics hold the name: one that brokers refuse passed with the answer of another device."""
+    profile = v1alpha1.DeviceProfile.read(room.profile("hq"))
+    sound = v1alpha1.Device.read(room.device("hq", "room-301"))
+    named = sound.metadata.model_copy(update={"name": "room/#"})
+    copied = sound.model_copy(update={"metadata": named})
+    assert copied.spec is sound.spec
+    for accept in (acceptance.of_device, acceptance.of_reading):
+        assert accept(profile, sound) == ()
+        assert accept(profile, copied) != ()
+        assert accept(profile, sound) == ()
+
+
 def test_what_raises_is_asked_again() -> None:
     @remembered.while_alive
     def answer(_: Thing) -> int:

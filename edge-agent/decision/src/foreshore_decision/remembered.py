@@ -12,6 +12,9 @@ from typing import Any, Final, Generic, TypeVar
 
 T = TypeVar("T")
 
+AnswerKey = tuple[int | str, ...]
+"""Identities of objects, and texts."""
+
 _Kept = tuple[tuple["_AnswerSubject", ...], T]
 """What an answer is about, and the answer."""
 
@@ -21,29 +24,32 @@ class _AnswerSubject(weakref.ref[Any]):
 
     __slots__ = ("key",)
 
-    key: tuple[int, ...]
+    key: AnswerKey
 
 
 class RememberedAnswers(Generic[T]):
     """A function of objects, its positional arguments, that is asked once while all of them live.
 
-    Keyword arguments are handed on and not looked at: they must follow from the objects. An answer
-    must not lead back to the objects, or they live for ever. Threads may ask at once; at worst each
-    works an answer out for itself.
+    Texts may be among them; they are compared. Keyword arguments are handed on and not looked at:
+    the answer must be the same for all that come with the same objects. An answer must not lead
+    back to the objects, or they live for ever. Threads may ask at once; at worst each works an
+    answer out for itself.
     """
 
     def __init__(self, function: Callable[..., T]) -> None:
         self._function: Final = function
-        self._answers: Final[dict[tuple[int, ...], _Kept[T]]] = {}
+        self._answers: Final[dict[AnswerKey, _Kept[T]]] = {}
 
     def __call__(self, *objects: object, **derived: object) -> T:
         """Return the answer. Raises what the function raises, which is not remembered."""
-        key = tuple(map(id, objects))
+        key = tuple([entry if isinstance(entry, str) else id(entry) for entry in objects])
         kept = self._answers.get(key)
         if kept is not None:
             return kept[1]
         answer = self._function(*objects, **derived)
-        subjects = tuple(_AnswerSubject(object_, self._forget) for object_ in objects)
+        subjects = tuple(
+            _AnswerSubject(entry, self._forget) for entry in objects if not isinstance(entry, str)
+        )
         for subject in subjects:
             subject.key = key
         self._answers[key] = subjects, answer

@@ -34,7 +34,7 @@ def of_device(
     profile: v1alpha1.DeviceProfile, device: v1alpha1.Device
 ) -> tuple[PolicyProblem, ...]:
     """Return what is wrong with a device of a profile, and not with the profile itself."""
-    return _of_device(profile.spec, device.spec, name=device.name)
+    return _of_device(profile.spec, device.spec, device.name)
 
 
 def of_model(model: v1alpha1.Model) -> tuple[PolicyProblem, ...]:
@@ -49,7 +49,7 @@ def of_reading(
     profile: v1alpha1.DeviceProfile, device: v1alpha1.Device
 ) -> tuple[PolicyProblem, ...]:
     """Return what keeps a device from being listened to, whoever of the two says it."""
-    return _of_reading(profile.spec, device.spec, name=device.name)
+    return _of_reading(profile.spec, device.spec, device.name)
 
 
 def message(problems: tuple[PolicyProblem, ...]) -> str:
@@ -66,7 +66,7 @@ def _of_profile(profile: v1alpha1.DeviceProfileSpec) -> tuple[PolicyProblem, ...
 
 @remembered.while_alive
 def _of_device(
-    profile: v1alpha1.DeviceProfileSpec, device: v1alpha1.DeviceSpec, *, name: str
+    profile: v1alpha1.DeviceProfileSpec, device: v1alpha1.DeviceSpec, name: str
 ) -> tuple[PolicyProblem, ...]:
     shared = _of_profile(profile)
     own = profiles.check_narrowing(profile, device, name)
@@ -75,6 +75,6 @@ def _of_device(
 
 @remembered.while_alive
 def _of_reading(
-    profile: v1alpha1.DeviceProfileSpec, device: v1alpha1.DeviceSpec, *, name: str
+    profile: v1alpha1.DeviceProfileSpec, device: v1alpha1.DeviceSpec, name: str
 ) -> tuple[PolicyProblem, ...]:
     return profiles.check_reading(profile, device, name)
