@@ -72,3 +72,18 @@ async def test_a_mark_made_during_a_pass_is_not_lost() -> None:
     marks.mark("b")
 
     assert await marks.wait(30) == {"b"}
+
+
+@pytest.mark.looptime
+async def test_who_rests_hears_of_nothing_but_its_turn_to_lead() -> None:
+    marks = dirty.Dirty()
+    marks.mark("node", urgent=True)
+    await marks.rest(5.0)
+    assert now() == 5.0
+
+    asyncio.get_running_loop().call_later(1.0, marks.mark, dirty.LEADERSHIP)
+    await marks.rest(5.0)
+    assert now() == 6.0
+    assert await marks.wait(30) == {"node", dirty.LEADERSHIP}, "none was taken"
+    await marks.rest(5.0)
+    assert now() == 11.0, "its turn has come and gone"

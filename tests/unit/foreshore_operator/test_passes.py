@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from foreshore_api import v1alpha1
-from foreshore_operator import defects, metrics, passes, status_queue
+from foreshore_operator import defects, dirty, metrics, passes, status_queue
 from foreshore_planner.world import delta
 
 pytestmark = pytest.mark.looptime
@@ -53,7 +53,14 @@ class Quiet:
         return self
 
 
-class Unmarked:
+class Unrested:
+    """Marks of a replica that does not rest, as one that leads."""
+
+    async def rest(self, _: float) -> None:
+        """It does not."""
+
+
+class Unmarked(Unrested):
     """Nothing is ever dirty."""
 
     async def wait(self, patience: float) -> frozenset[Any]:
@@ -61,7 +68,7 @@ class Unmarked:
         return frozenset()
 
 
-class MarkedOnce:
+class MarkedOnce(Unrested):
     """Something is dirty once, after two seconds."""
 
     def __init__(self) -> None:
@@ -194,3 +201,23 @@ async def test_statuses_that_were_dropped_are_said_anew_by_a_leader_that_leads_a
     for _ in range(2):
         await loop.once()
     assert decider.wholes == 2
+
+
+async def test_a_replica_that_follows_lets_changes_gather_until_it_leads() -> None:
+    """Both replicas did the same work, ten times what the one that only follows has to do."""
+    decider, marks = FakeDecider(answers_for=600.0), dirty.Dirty()
+    loop = loop_of(decider)
+    loop.marks = marks
+
+    async def changes() -> None:
+        while True:
+            marks.mark("node", urgent=True)
+            await asyncio.sleep(0.1)
+
+    changing = asyncio.create_task(changes())
+    asyncio.get_running_loop().call_later(31.0, marks.mark, dirty.LEADERSHIP)
+    await passed(loop, 32.0)
+    changing.cancel()
+    made = decider.made_at
+    assert len(made) == pytest.approx(8, abs=1)
+    assert any(at == pytest.approx(31.0, abs=0.3) for at in made), "its turn has come"

@@ -6,6 +6,9 @@ twice is free, and a storm on one object is one pass.
 
     mark ──► 50 ms of quiet, 250 ms at most ──► pass
     mark urgent (node lost, pod failed, right given back) ──► pass now
+
+A replica that only follows does not listen for some seconds after each pass, but for its turn to
+lead.
 """
 
 from __future__ import annotations
@@ -15,6 +18,9 @@ from collections.abc import Hashable
 
 QUIET = 0.05
 LONGEST = 0.25
+
+LEADERSHIP = "leadership"
+"""The key that is marked when this replica begins to lead, or ceases to."""
 
 
 class Dirty:
@@ -26,6 +32,7 @@ class Dirty:
         self._keys: set[Hashable] = set()
         self._marked = asyncio.Event()
         self._urgent = asyncio.Event()
+        self._turned = asyncio.Event()
 
     def mark(self, key: Hashable, *, urgent: bool = False) -> None:
         """Say that something about this key changed."""
@@ -33,6 +40,12 @@ class Dirty:
         self._marked.set()
         if urgent:
             self._urgent.set()
+        if key == LEADERSHIP:
+            self._turned.set()
+
+    async def rest(self, seconds: float) -> None:
+        """Let marks gather for so long, or until leadership is marked; none of them is taken."""
+        await _is_set(self._turned, seconds)
 
     async def wait(self, patience: float) -> frozenset[Hashable]:
         """Wait until a pass is due, at most `patience` seconds; what was marked until then."""
@@ -42,6 +55,7 @@ class Dirty:
         self._keys.clear()
         self._marked.clear()
         self._urgent.clear()
+        self._turned.clear()
         return taken
 
     async def _settle(self) -> None:

@@ -276,7 +276,7 @@ def _assemble(
         figures.leader.set(is_leading)
         if not is_leading:
             queue.drop()
-        marks.mark("leadership", urgent=True)
+        marks.mark(dirty.LEADERSHIP, urgent=True)
 
     leader = elector.Elector(
         kube,

@@ -8,7 +8,7 @@
 
 Who begins to lead writes everything that is not so, and every few minutes again: that is the level
 trigger. In between only what changed is looked at. A replica that follows folds as well, so that
-its world is there when it takes over.
+its world is there when it takes over; every few seconds only, or two would do the work of one.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 
 SPACING = 0.2
 """Seconds between two passes for which nothing is dirty."""
+FOLLOWING = 5.0
+"""Seconds for which a replica that only follows lets changes gather between two passes."""
 FAILED = 5.0
 """Seconds after a failed pass before the next, if nothing is dirty before."""
 
@@ -76,6 +78,8 @@ class Passes:
     """When a pass is due at the latest."""
     _due_unless_heard: float = field(init=False, default=math.inf)
     """When one is due unless the hub has answered since the last."""
+    _follows: bool = field(init=False, default=False)
+    """Whether this replica did not lead in its last pass."""
     _unsaid: dict[status.Subject, None] = field(init=False, default_factory=dict)
     """Objects whose status may have changed, in the order in which they did."""
 
@@ -99,6 +103,8 @@ class Passes:
 
     async def turn(self, patience: float) -> float:
         """Wait for so many seconds at most, make a pass if one is due; how long to wait next."""
+        if self._follows:
+            await self.marks.rest(FOLLOWING)
         causes = await self.marks.wait(patience)
         left = self._left()
         if not causes and left > 0:
@@ -110,6 +116,7 @@ class Passes:
         """One pass; in how many seconds the next is due at the latest."""
         started = self.clock()
         is_leading = self.leader.is_leader
+        self._follows = not is_leading
         try:
             made = await self._decided(is_leading=is_leading)
             for defect in made.defects:
