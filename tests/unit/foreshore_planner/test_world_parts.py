@@ -123,7 +123,8 @@ def test_agents_that_report_in_time_wait_for_one_moment_that_each_answer_puts_of
     assert second.fresh_until == first.fresh_until + 1.0
     assert not changes.agents
     second.look_at_all(second.fresh_until + 0.001, changes)
-    assert changes.agents == {"edge-1", "edge-2"}, "they are not fresh any more"
+    assert changes.freshness == {"edge-1", "edge-2"}, "late, and heard as before"
+    assert not changes.agents, "no placement is planned for that"
 
 
 def test_renewals_that_only_go_on_are_not_looked_at_and_the_next_other_one_is() -> None:

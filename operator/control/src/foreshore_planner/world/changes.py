@@ -29,6 +29,8 @@ class Changes:
     replicas: dict[named.Key, Alteration[snapshot.Replica]] = field(default_factory=dict)
     agents: set[str] = field(default_factory=set)
     """Nodes of agents that say something else, fell silent, or are back."""
+    freshness: set[str] = field(default_factory=set)
+    """Nodes of agents that grew late, or report in time again, and were heard all the while."""
     words: set[str] = field(default_factory=set)
     """Those of them whose problems or caps changed, or that are heard or not heard any more."""
     figures: set[str] = field(default_factory=set)

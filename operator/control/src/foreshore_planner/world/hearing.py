@@ -96,10 +96,11 @@ class Hearing:
         level = (age <= health.BEAT_FRESH) + (age <= health.AGENT_SILENT)
         last = self._levels.get(node, 0)
         self._levels[node] = level
-        if level != last:
-            changes.agents.add(node)
         if (level > 0) != (last > 0):
+            changes.agents.add(node)
             changes.words.add(node)
+        elif level != last:
+            changes.freshness.add(node)
         wait = deadlines.crossing(age, deadlines.AGENT)
         return now + wait if wait is not None else None
 

@@ -168,6 +168,9 @@ class Keys:
         for node in changes.agents:
             self._site(self._site_of(node))
             self._held_by(node)
+        for node in changes.freshness:  # nothing to a placement, as long as no verdict turns
+            self._rights_at(self._site_of(node))
+            self._held_by(node)
         for node in changes.words:
             self.status_of(POLICY, self._bonds.policies_at.names(self._site_of(node) or ""))
         for node in changes.figures:
@@ -266,13 +269,17 @@ class Keys:
 
     def _site(self, site: str | None) -> None:
         """Mark a site: its Sites, devices and placements."""
+        self._rights_at(site)
+        self._at_site(site)
+
+    def _rights_at(self, site: str | None) -> None:
+        """Mark a site but for its placements: its Sites, and its devices."""
         if site is None:
             return
         self.status_of(SITE, self._kept.sites_named.names(site))
         devices = self._bonds.at_site.names(site)
         self.status_of(DEVICE, devices)
         self.devices |= {key for key in devices if key in self._bonds.devices}
-        self._at_site(site)
 
     def _at_site(self, site: str | None) -> None:
         self.placements |= self._placements_at(site)

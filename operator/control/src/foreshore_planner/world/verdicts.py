@@ -121,7 +121,8 @@ class Verdicts:
 def _touched(kept: KeptView, changes: Changes) -> tuple[set[str], set[str]]:
     """Return the sites to judge anew, and the nodes of none."""
     nodes = [node for change in changes.nodes.values() for node in change if node is not None]
-    nodes += [kept.nodes[name] for name in changes.agents if name in kept.nodes]
+    heard = changes.agents | changes.freshness
+    nodes += [kept.nodes[name] for name in heard if name in kept.nodes]
     sites = {node.site for node in nodes if node.site is not None}
     sites |= {name for _, name in changes.objects.get(v1alpha1.Site.kind, ())}
     strays = {node.name for node in nodes if node.site is None}
