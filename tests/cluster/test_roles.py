@@ -27,9 +27,9 @@ ClusterRole foreshore-hub: create authentication.k8s.io/tokenreviews
 ClusterRole foreshore-hub: get,list,watch /nodes
 ClusterRole foreshore-hub: get,list,watch foreshore.dev/decisionpolicies,deviceprofiles,devices,inferenceplacements,models,modelversions,sites
 ClusterRole foreshore-operator: create /configmaps
-ClusterRole foreshore-operator: create policy/poddisruptionbudgets
 ClusterRole foreshore-operator: create,delete,get,list,watch /pods
 ClusterRole foreshore-operator: create,delete,get,patch foreshore.dev/inferenceplacements
+ClusterRole foreshore-operator: create,list policy/poddisruptionbudgets
 ClusterRole foreshore-operator: create,patch events.k8s.io/events
 ClusterRole foreshore-operator: list,watch /nodes
 ClusterRole foreshore-operator: list,watch foreshore.dev/clusters,decisionpolicies,deviceprofiles,devices,inferenceplacements,models,modelversions,sites
