@@ -6,8 +6,9 @@ Few sequences by default; `FORESHORE_SEQUENCES=5000` tries so many (`make nightl
 import dataclasses
 import os
 import types
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from builders import changing
 from builders import planning as build
-from foreshore_api import meta, v1alpha1
+from foreshore_api import meta, scalars, v1alpha1
 from foreshore_api.reasons import placement as reasons
 from foreshore_planner import health, hysteresis, placing, snapshot, status, succession
 from foreshore_planner import plan as planning
@@ -36,6 +37,9 @@ SEQUENCES = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
+
+CUT: Final = timedelta(seconds=1)
+"""Two looks at the same moment may cut it to different seconds."""
 
 Step = tuple[changing.Change, int, int]
 numbers = st.integers(min_value=0, max_value=12)
@@ -85,6 +89,12 @@ class Followed:
         assert {spoken(kind, at, row) for (kind, at), row in self.rows.items()} == {
             spoken(row.kind, (row.namespace or "", row.name), row.status) for row in wanted.statuses
         }
+        ours = quarantined(self.rows)
+        theirs = quarantined(
+            {(row.kind, (row.namespace or "", row.name)): row.status for row in wanted.statuses}
+        )
+        assert ours.keys() == theirs.keys()
+        assert all(abs(ours[at] - theirs[at]) <= CUT for at in ours)
         if wanted.wake_after is not None:
             assert made.wake_after is not None
             assert made.wake_after <= wanted.wake_after + 1e-6
@@ -146,6 +156,16 @@ def decided(plan: case.PlacementPlan) -> case.PlacementPlan:
     )
 
 
+def quarantined(rows: Mapping[status.Subject, Any]) -> dict[tuple[status.Subject, str], datetime]:
+    """Until when nothing new goes to a node, by the status that says so, and the node."""
+    return {
+        (subject, node.node): scalars.instant(node.quarantined_until)
+        for subject, value in rows.items()
+        for node in getattr(value, "verdicts", ())
+        if node.quarantined_until is not None
+    }
+
+
 def spoken(kind: str, at: Any, value: Any) -> str:
     """A status without the times of its conditions, which are those of the last look."""
     document = value.document()
@@ -161,6 +181,7 @@ def spoken(kind: str, at: Any, value: Any) -> str:
             proposal.pop(key)
     for node in document.get("verdicts", ()):
         node.pop("since")  # of the look that saw it first, until it is written
+        node.pop("quarantinedUntil", None)  # likewise, cut to the second: see `quarantined`
     document.pop("heldSince", None)
     document.pop("candidates", None)
     return f"{kind} {at} {document}"
