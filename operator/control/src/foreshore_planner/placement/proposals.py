@@ -141,7 +141,7 @@ def _digest(*parts: str) -> str:
 def confirmed(asking: turns.Wants) -> dict[str, Proposal]:
     """Return the moves that a person has confirmed and that are still what is proposed, by slot."""
     case, held, forces = asking.case, asking.held, asking.causes
-    asked = _asked(case)
+    asked = asked_of(case.before)
     is_manual = case.demand.placement.failover is placing.Failover.MANUAL
     if asked is None or not is_manual or asking.offers is None:
         return {}
@@ -160,15 +160,14 @@ def _earlier(case: Case) -> Sequence[Proposal]:
     return case.before.status.proposals if case.before is not None else ()
 
 
-def _asked(case: Case) -> str | None:
+def asked_of(placement: v1alpha1.InferencePlacement | None) -> str | None:
     """Return what a person wrote as the id of the move that they confirm."""
-    before = case.before
-    return before.metadata.annotations.get(meta.ANNOTATION_CONFIRMED) if before else None
+    return placement.metadata.annotations.get(meta.ANNOTATION_CONFIRMED) if placement else None
 
 
 def _unheeded(case: Case, turn: turns.PermittedWants) -> str | None:
     """Say of a confirmation that it is of nothing that is proposed, nor of what was done."""
-    asked = _asked(case)
+    asked = asked_of(case.before)
     if asked is None or case.before is None:
         return None
     proposed = {proposal.id for proposal in (*turn.proposals, *turn.confirmed.values())}
@@ -182,7 +181,7 @@ def heeded(
     before: v1alpha1.InferencePlacement, moves: Sequence[inferenceplacement.Move]
 ) -> str | None:
     """Return what a person wrote as the move that they confirm, if it was moved, now or ever."""
-    asked = before.metadata.annotations.get(meta.ANNOTATION_CONFIRMED)
+    asked = asked_of(before)
     done = {move.confirmed for move in (*before.status.moves, *moves)}
     return asked if asked in {before.status.confirmed, *done} else None
 

@@ -17,9 +17,9 @@ A status is made of all these, so that its object is marked with each. Called by
 
 from collections.abc import Iterable
 
-from foreshore_api import meta, v1alpha1
+from foreshore_api import v1alpha1
 from foreshore_planner import binding, outcome, protection, snapshot, status
-from foreshore_planner.placement import case
+from foreshore_planner.placement import case, proposals
 from foreshore_planner.world import bonds, delta, placements, verdicts
 from foreshore_planner.world.changes import Alteration, Changes
 from foreshore_planner.world.seen import PLACEMENT, KeptView
@@ -138,7 +138,8 @@ class Keys:
             if placement is not None:
                 self.placements.add(at_of(placement))
                 self.is_stirred = True
-        if change.new is not None and _word(change.old) != _word(change.new):
+        old, new = map(proposals.asked_of, change)
+        if change.new is not None and old != new:
             self.status_of(PLACEMENT, [binding.key(change.new)])
 
     def _of_pod(self, change: Alteration[snapshot.Replica]) -> None:
@@ -305,13 +306,6 @@ def at_of(placement: v1alpha1.InferencePlacement) -> snapshot.At:
     """Return which policy and site an InferencePlacement is of."""
     namespace = placement.metadata.namespace or ""
     return (namespace, placement.spec.policy_ref.name, placement.spec.site)
-
-
-def _word(placement: v1alpha1.InferencePlacement | None) -> str | None:
-    """Return what a person wrote as the move that they confirm."""
-    if placement is None:
-        return None
-    return placement.metadata.annotations.get(meta.ANNOTATION_CONFIRMED)
 
 
 def _work(pod: snapshot.Replica | None) -> object:
