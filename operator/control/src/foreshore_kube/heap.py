@@ -28,9 +28,8 @@ log = logging.getLogger(__name__)
 PERIOD_SECONDS: Final = 5.0
 FIRST_SECONDS: Final = 60.0
 """After so long the process is as large as it is meant to be: mirrors are filled."""
-THRESHOLDS: Final = (2_000, 2, 1_000_000)
-"""Of the generations: the second is small, for what is in it is looked at in one step, 80 ms of it
-with Python's ten in a fleet of a thousand nodes; the oldest is set aside before it is ever due."""
+THRESHOLDS: Final = (2_000, 10, 1_000_000)
+"""Of the generations: the oldest is set aside before it is ever due."""
 ROOM: Final = 64 << 20
 """Bytes by which the process may grow beyond double."""
 RESIDENT: Final = Path("/proc/self/statm")
