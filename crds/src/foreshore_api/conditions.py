@@ -107,16 +107,17 @@ def merge(
     """
     previous = {condition.type: condition for condition in existing}
     return tuple(
-        _as_it_was(condition, previous.get(condition.type), now)
+        _merged(condition, previous.get(condition.type), now)
         for condition in sorted(wanted, key=lambda condition: condition.type)
     )
 
 
-def _as_it_was(condition: Condition, before: Condition | None, now: datetime.datetime) -> Condition:
-    is_kept = before is not None and before.status is condition.status
-    moment = before.last_transition_time if before and is_kept else scalars.timestamp(now)
+def _merged(condition: Condition, before: Condition | None, now: datetime.datetime) -> Condition:
+    moment = scalars.timestamp(now)
+    if before is not None and before.status is condition.status:
+        moment = before.last_transition_time
     merged = condition.model_copy(update={"last_transition_time": moment})
     if before is not None and merged == before:
         return before
-    given_fields.share(merged)
+    given_fields.share_own(merged)
     return merged
