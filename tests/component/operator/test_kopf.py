@@ -122,6 +122,12 @@ async def until(probe: Callable[[], object], what: str, seconds: float = patienc
         raise AssertionError(f"not within {seconds} s: {what}") from None
 
 
+async def until_all_watched(server: kube_server.KubeServer) -> None:
+    await until(
+        lambda: all(server.watches_of(model.plural) for model in store.EDITED), "kopf watches"
+    )
+
+
 @pytest.mark.usefixtures("impatient")
 async def test_what_people_edit_is_watched_once_and_never_written(
     server: kube_server.KubeServer,
@@ -242,9 +248,7 @@ async def test_after_an_error_in_one_stream_the_watches_of_other_kinds_end_with_
 ) -> None:
     """They went on in a session of their own, which nobody closed."""
     async with replica(server) as running:
-        await until(
-            lambda: all(server.watches_of(model.plural) for model in store.EDITED), "kopf watches"
-        )
+        await until_all_watched(server)
         await server.fail_stream(SITE, 500)
         await until(lambda: running.starts, "kopf begins anew")
     assert hung == []
@@ -345,9 +349,7 @@ async def test_a_credential_that_stays_refused_is_tried_again_after_pauses_until
     kinds = len(store.EDITED)
     async with replica(server) as running:
         await until(running.is_synced, "filled")
-        await until(
-            lambda: all(server.watches_of(model.plural) for model in store.EDITED), "kopf watches"
-        )
+        await until_all_watched(server)
         before = watches(server)
         server.refuses = True
         await server.end_streams()
@@ -368,9 +370,7 @@ async def test_a_kopf_whose_credential_is_refused_ends_without_a_wait(
     server: kube_server.KubeServer, sessions: list[aiohttp.ClientSession], hung: list[Any]
 ) -> None:
     async with replica(server) as running:
-        await until(
-            lambda: all(server.watches_of(model.plural) for model in store.EDITED), "kopf watches"
-        )
+        await until_all_watched(server)
         before = watches(server)
         server.refuses = True
         await server.end_streams()

@@ -329,7 +329,7 @@ def _assemble(
 
 
 def _budgets(parts: Operator, kube: api.KubeApi) -> protecting.BudgetLook:
-    """The look at whether what makes evictions wait is still there; one that is gone is urgent."""
+    """The look at whether what makes evictions wait is still there; a pass makes what is gone."""
     loop = parts.passes
     return protecting.BudgetLook(
         kube, parts.leader, loop.act.policies, lambda: loop.marks.mark("disruption budgets")
