@@ -34,7 +34,7 @@ def report(folder: Path, kills: int = 5, pauses: int = 10) -> None:
     _print_seconds("killed → next write", [one.led for one in killed])
     _print_seconds("paused → next write", [one.led for one in paused])
     every = [*killed, *paused]
-    _print_count("listed by the heir before it wrote", sum(one.listed for one in every))
+    _print_count("listed by the heir before it wrote", sum(len(one.listed) for one in every))
     _print_count("written by the paused one after the heir", sum(one.late for one in paused))
     print(f"  {'refused by the policies':42} {len(in_force)}")
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from foreshore_api import v1alpha1
 from foreshore_kube import api as kube
-from foreshore_kube import config, epochs, kinds
+from foreshore_kube import config, epochs, intake, kinds
 from harness import apiserver as plain
 from harness import charts, process
 
@@ -32,6 +32,11 @@ NAMES = ("a", "b")
 PERIOD = 0.1
 """Seconds between two edits."""
 SITES = 5
+KOPF = "kopf/"
+"""What the user agent of a replica's Kopf begins with; it does not say whose Kopf it is."""
+QUIET = intake.SPACING + intake.GRACE + 1
+"""Seconds without a list after which a replica has caught up: it lists what Kopf's own list brings
+once more, if that comes after its first."""
 
 
 class Replica:
@@ -111,12 +116,12 @@ class Request:
 
 
 def requests(audit: Path) -> Iterator[Request]:
-    """What operators asked, in the order in which it was answered; an unfinished line waits."""
+    """What operators and their Kopf asked, in the order of answers; an unfinished line waits."""
     for line in audit.read_text().splitlines():
         with contextlib.suppress(json.JSONDecodeError):
             entry = json.loads(line)
             agent = str(entry.get("userAgent", ""))
-            if agent.startswith("foreshore-operator/"):
+            if agent.startswith(("foreshore-operator/", KOPF)):
                 yield _request(agent.removeprefix("foreshore-operator/"), entry)
 
 
@@ -148,7 +153,7 @@ class Pair:
         self.folder = folder
         self.replicas: dict[str, Replica] = {}
         self._kubeconfig = server.kubeconfig
-        self._starts = itertools.count()
+        self._starts = itertools.count(1)
 
     def install(self) -> None:
         """Apply the chart's rights and policies, and find its account."""
@@ -171,15 +176,27 @@ class Pair:
                 self.server.kubectl("delete", kind, name, "--ignore-not-found")
 
     def start(self, name: str) -> Replica:
-        """Start (again) the operator of this name; returns when it is ready."""
+        """Start (again) the operator of this name; returns once it and its Kopf listen."""
         if name in self.replicas:
             self.replicas[name].end()
-        folder = self.folder / f"{name}-{next(self._starts)}"
+        number = next(self._starts)
+        folder = self.folder / f"{name}-{number}"
         self.replicas[name] = Replica(name, self._kubeconfig, self.namespace, folder)
         process.eventually(
             lambda: self.replicas[name].is_ready, what=f"{name} is ready", timeout=90
         )
+        process.eventually(
+            lambda: self._kopf_lists() >= number, what=f"the Kopf of {name} has listed", timeout=90
+        )
         return self.replicas[name]
+
+    def _kopf_lists(self) -> int:
+        """How often a Kopf has listed the sites: once in each of its lives."""
+        assert self.server.audit is not None
+        return sum(
+            request.agent.startswith(KOPF) and (request.verb, request.what) == ("list", "sites")
+            for request in requests(self.server.audit)
+        )
 
     def epoch(self) -> int:
         """The epoch that the Lease says; 0 while there is none that anybody could read."""
@@ -203,6 +220,17 @@ class Pair:
         (other,) = (one for one in self.replicas.values() if one is not replica)
         return other
 
+    def heir(self, leader: Replica) -> Replica:
+        """Who leads once this one does not: the other, when it has caught up."""
+        heir = self.other(leader)
+
+        def has_caught_up() -> bool:
+            now = time.time()
+            return not self.listed(heir.name, now - QUIET, now)
+
+        process.eventually(has_caught_up, what=f"{heir.name} has caught up", timeout=60)
+        return heir
+
     def writes(self, agent: str, since: float, until: float = float("inf")) -> list[Request]:
         """What an operator wrote that reached the API server in a span of time."""
         assert self.server.audit is not None
@@ -214,15 +242,15 @@ class Pair:
             and since <= request.received < until
         ]
 
-    def lists(self, agent: str, since: float, until: float) -> list[Request]:
+    def listed(self, agent: str, since: float, until: float) -> tuple[str, ...]:
         """What an operator listed in a span of time."""
         assert self.server.audit is not None
-        return [
-            request
+        return tuple(
+            request.what
             for request in requests(self.server.audit)
             if (request.agent, request.verb) == (agent, "list")
             and since <= request.received < until
-        ]
+        )
 
     def refused(self, agent: str, since: float) -> list[Request]:
         """What an operator sent that the policies of epochs refused."""
@@ -316,8 +344,8 @@ class Takeover:
 
     led: float
     """Until the other wrote for the first time."""
-    listed: int
-    """Lists that the other asked for in that time."""
+    listed: tuple[str, ...]
+    """What the other listed in that time."""
     late: int = 0
     """Writes of the paused one that took effect after the other's first."""
     refused: int = 0
@@ -327,19 +355,19 @@ class Takeover:
 def killed(pair: Pair) -> Takeover:
     """Kill the leader, wait for the other's first write, start the killed one again."""
     leader = pair.leader()
-    heir = pair.other(leader)
+    heir = pair.heir(leader)
     leader.signal(signal.SIGKILL)
     moment = time.time()
     first = pair.first_write(heir.name, moment)
-    listed = pair.lists(heir.name, moment, first.received)
+    listed = pair.listed(heir.name, moment, first.received)
     pair.start(leader.name)
-    return Takeover(first.answered - moment, len(listed))
+    return Takeover(first.answered - moment, listed)
 
 
 def paused(pair: Pair, *, after: float, awake: float = 3.0) -> Takeover:
     """Pause the leader until the other has written, let it go on, and see what it still writes."""
     leader = pair.leader()
-    heir = pair.other(leader)
+    heir = pair.heir(leader)
     time.sleep(after)
     leader.signal(signal.SIGSTOP)
     moment = time.time()
@@ -350,7 +378,7 @@ def paused(pair: Pair, *, after: float, awake: float = 3.0) -> Takeover:
     time.sleep(awake)
     return Takeover(
         first.answered - moment,
-        len(pair.lists(heir.name, moment, first.received)),
+        pair.listed(heir.name, moment, first.received),
         late=len(pair.writes(leader.name, first.received)),
         refused=len(pair.refused(leader.name, first.received)),
     )

@@ -55,7 +55,7 @@ def test_a_killed_leaders_heir_writes_in_time_and_lists_nothing_first(
 ) -> None:
     """What the follower holds in memory is all that it needs."""
     takeover = operator_pair.killed(pair)
-    assert takeover.listed == 0
+    assert takeover.listed == ()
     assert takeover.led <= BOUND
 
 
