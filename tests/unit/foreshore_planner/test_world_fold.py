@@ -197,6 +197,11 @@ def followed(changes: Sequence[Step]) -> None:
     fold_.follow(seen, looks_again=True)
 
 
+def test_until_when_a_node_rests_is_told_by_when_it_fell_not_by_when_it_was_looked_at() -> None:
+    """A site's status is made anew five seconds after its node's flaps were counted."""
+    followed([(changing.node_flaps, 0, 8), (changing.wait, 3, 0)])
+
+
 @SEQUENCES
 @given(steps)
 def test_the_fold_of_any_sequence_of_changes_is_the_plan_of_the_world_it_led_to(
@@ -364,7 +369,15 @@ AGES: dict[str, tuple[str, list[Step]]] = {
             (changing.wait, 2, 1),
         ],
     ),
-    "of a flap": ("FLAP", [*SETTLED, (changing.node_flaps, 0, 4), (changing.wait, 4, 0)]),
+    "of a flap": (
+        "FLAP",
+        [
+            *SETTLED,
+            (changing.wait, 10, 0),  # whatever else has a limit has passed it
+            (changing.node_flaps, 0, 4),
+            (changing.wait, 4, 0),
+        ],
+    ),
     "of a report": ("AGENT", [*SETTLED, (changing.wait, 4, 1), (changing.wait, 5, 1)]),
 }
 

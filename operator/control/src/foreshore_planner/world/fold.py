@@ -111,6 +111,7 @@ def fold(world: KeptWorld, change: delta.Delta) -> delta.PlanDelta:
     _decide(world, asked)
     undrained = _leave(world, asked)
     _note_defects(world, rebound)
+    world.seen.refresh_fallen(asked.statuses)
     world.decided = (world.seen.present(), world.outcome())
     due, unless_heard = world.seen.queue.next(), world.seen.hearing.fresh_until
     return delta.PlanDelta(
@@ -141,10 +142,11 @@ def whole(world: KeptWorld, made: delta.PlanDelta) -> delta.PlanDelta:
     """
     if world.decided is None:
         raise RuntimeError("nothing was decided yet")
+    subjects = frozenset(status.subjects(*world.decided))
+    world.seen.refresh_fallen(subjects)
+    world.decided = (world.seen.present(), world.outcome())
     return dataclasses.replace(
-        made,
-        placements={**made.placements, **world.placements.shown},
-        statuses=frozenset(status.subjects(*world.decided)),
+        made, placements={**made.placements, **world.placements.shown}, statuses=subjects
     )
 
 

@@ -285,6 +285,21 @@ class KeptView:
         for name in tuple(self._returned):
             self.refresh_node(name)
 
+    def refresh_fallen(self, subjects: Iterable[tuple[str, named.Key]]) -> None:
+        """Make the ages true of nodes that fell silent, of which statuses say until when they rest.
+
+        Of the sites and clusters among these subjects alone: the others keep what they say.
+        """
+        for kind, (_, name) in subjects:
+            nodes: Iterable[snapshot.Node] = ()
+            if kind == v1alpha1.Site.kind:
+                nodes = self.nodes_of.get(name, ())
+            elif kind == v1alpha1.Cluster.kind:
+                nodes = [node for node in self.nodes.values() if node.cluster == name]
+            for node in nodes:
+                if node.flaps:
+                    self.refresh_node(node.name)
+
     def _refresh_node(self, name: str, changes: Changes) -> None:
         passed = self.monotonic - self._aged[("node", name)]
         aged = self.nodes[name].older(passed)
