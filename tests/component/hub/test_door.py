@@ -91,6 +91,28 @@ async def test_an_agent_gets_its_assignment_and_304_while_nothing_changed(door: 
     assert again.status == 304
 
 
+@pytest.mark.parametrize(
+    ("accepted", "encoding"),
+    [
+        ("gzip, deflate", "gzip"),
+        ("deflate,gzip", "gzip"),
+        ("identity", None),
+        ("gzip;q=0", None),
+        ("x-gzip", None),
+    ],
+)
+async def test_an_assignment_is_sent_compressed_to_whoever_takes_it(
+    door: Door, accepted: str, encoding: str | None
+) -> None:
+    path = "/v1/agents/edge-1/assignment?wait=5s"
+    await door.call("GET", path)
+    answer = await door.call("GET", path, headers={"Accept-Encoding": accepted})
+    assert answer.headers.get("Content-Encoding") == encoding
+    assert answer.headers["Vary"] == "accept-encoding"
+    found = assignment.Assignment.decode(answer.body)
+    assert f'"{found.digest}"' == answer.headers["ETag"]
+
+
 async def test_a_change_answers_a_waiting_agent_with_the_next_generation(door: Door) -> None:
     first = await door.call("GET", "/v1/agents/edge-1/assignment?wait=5s")
     await asyncio.sleep(0.2)

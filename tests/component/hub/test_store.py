@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from foreshore_api.wire import assignment, record
 from foreshore_decision import record as record_chain
-from foreshore_hub import ingest, store
+from foreshore_hub import ingest, packed, store
 from foreshore_hub.renewals import RenewedHolder
 
 pytestmark = pytest.mark.component
@@ -25,9 +25,9 @@ async def kept(tmp_path: Path) -> AsyncIterator[store.RecordStore]:
         yield opened
 
 
-def assigned(node: str = NODE, site: str = "hq") -> assignment.Assignment:
+def assigned(node: str = NODE, site: str = "hq") -> packed.PackedAssignment:
     broker = {"host": "10.0.0.9", "port": 1883, "transport": "Plain"}
-    return assignment.Assignment.model_validate(
+    document = assignment.Assignment.model_validate(
         {
             "node": node,
             "lineage": "l",
@@ -36,6 +36,7 @@ def assigned(node: str = NODE, site: str = "hq") -> assignment.Assignment:
             "site": {"namespace": site, "name": site, "spec": {"broker": broker}},
         }
     )
+    return packed.PackedAssignment.of(document)
 
 
 def decided(number: int, verdict: str = "Commanded", second: int | None = None) -> str:
@@ -156,6 +157,19 @@ async def test_of_endless_outcomes_the_newest_are_shown_oldest_first(
     many = [became(str(number), device=ROOM) for number in range(20)]
     await kept.append(NODE, batch(decided(1), *many))
     assert await outcomes(kept) == [str(number) for number in range(12, 20)]
+
+
+async def test_the_newest_assignment_of_each_node_comes_back_but_for_what_is_not_understood(
+    kept: store.RecordStore, tmp_path: Path
+) -> None:
+    whole = [assigned(f"edge-{number}") for number in range(2 * store.ASSIGNMENTS)]
+    for entry in (*whole, assigned("edge-0", "branch"), assigned("broken")):
+        await kept.assign(entry)
+    with sqlite3.connect(tmp_path / "hub.db") as connection:
+        connection.execute("UPDATE assignments SET body = '{}' WHERE node = 'broken'")
+    connection.close()
+    expected = {entry.node: entry for entry in (*whole, assigned("edge-0", "branch"), assigned())}
+    assert await kept.assignments() == expected
 
 
 async def test_routine_decisions_are_forgotten_before_commands(kept: store.RecordStore) -> None:

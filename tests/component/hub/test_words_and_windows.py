@@ -9,7 +9,7 @@ from builders import engine_rig, room
 from foreshore_api.wire import assignment, record
 from foreshore_cli import terminal, why
 from foreshore_decision import record as record_chain
-from foreshore_hub import ingest, store, views
+from foreshore_hub import ingest, packed, store, views
 
 pytestmark = pytest.mark.component
 
@@ -65,23 +65,20 @@ async def test_words_and_windows_are_told_from_the_hub_as_they_were_decided(
     rig.sample(**engine_rig.OCCUPIED, state="marche à vide")
     batch = shipped([json.dumps(event) for event in rig.records])
     async with store.RecordStore(f"sqlite:///{tmp_path / 'hub.db'}") as kept:
-        await kept.assign(
-            assignment.Assignment.model_validate(
-                {
-                    "node": NODE,
-                    "lineage": "l",
-                    "generation": 1,
-                    "digest": "d",
-                    "site": {
-                        "namespace": "hq",
-                        "name": "hq",
-                        "spec": {
-                            "broker": {"host": "10.0.0.9", "port": 1883, "transport": "Plain"}
-                        },
-                    },
-                }
-            )
+        desired = assignment.Assignment.model_validate(
+            {
+                "node": NODE,
+                "lineage": "l",
+                "generation": 1,
+                "digest": "d",
+                "site": {
+                    "namespace": "hq",
+                    "name": "hq",
+                    "spec": {"broker": {"host": "10.0.0.9", "port": 1883, "transport": "Plain"}},
+                },
+            }
         )
+        await kept.assign(packed.PackedAssignment.of(desired))
         await kept.append(NODE, batch)
         found = await kept.find(store.Selection())
     told = []

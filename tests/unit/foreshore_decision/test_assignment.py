@@ -2,6 +2,7 @@
 equal bytes."""
 
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -157,6 +158,26 @@ def test_a_device_whose_name_cannot_be_said_is_left_out_and_named(name: str) -> 
     assert [each.name for each in compiled(*everything(device(name))).devices] == ["room-301"]
     [told] = problems(*everything(device(name)))
     assert told.startswith(f"Device/{name} Invalid: ")
+
+
+@pytest.mark.parametrize(
+    ("gone", "taken"),
+    [("", 0), (v1alpha1.DeviceProfile.kind, 1), (v1alpha1.ModelVersion.kind, 1)],
+    ids=["nothing dangles", "a profile is gone", "a version is gone"],
+)
+def test_what_was_assigned_last_is_looked_at_no_further_than_needed(gone: str, taken: int) -> None:
+    before, ahead = compiled(*everything()), []
+
+    def last() -> Iterator[wire.Assignment]:
+        for number in range(3):
+            ahead.append(number)
+            yield before
+
+    left = [resource for resource in everything() if resource.kind != gone]
+    document = compiled(*left, last=last())
+    assert document.devices == before.devices
+    assert document.policies == before.policies
+    assert len(ahead) == taken
 
 
 def test_a_policy_without_its_model_stays_so_that_the_agent_keeps_the_last_good_one() -> None:

@@ -10,7 +10,8 @@ assignment for a week; its count stays in the store. A node whose assignment can
 kept goes on with the one it has (`foreshore_decision.in_force`), and is tried again.
 
 What a node was assigned last also resolves what dangles: the store keeps it, so that a restart of
-the hub forgets no profile or model that was deleted while it is used.
+the hub forgets no profile or model that was deleted while it is used. It is kept `packed`, and
+decoded only when a compilation comes to such a reference.
 """
 
 import asyncio
@@ -22,11 +23,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from foreshore_api import conditions, printable
-from foreshore_api.wire import assignment as wire
 from foreshore_api.wire import report
 from foreshore_decision import assignment as compiling
 from foreshore_decision import in_force
-from foreshore_hub import by_site, store, world
+from foreshore_hub import by_site, packed, store, world
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class Assigning:
         self._store: Final = kept
         self._world: Final = seen
         self._count_failure: Final = count_failure
-        self._current: dict[str, wire.Assignment] = {}
+        self._current: dict[str, packed.PackedAssignment] = {}
         self._wanted: set[str] = set()
         self._touched_nodes: set[str] = set()
         self._touched_namespaces: set[str] = set()
@@ -112,11 +112,13 @@ class Assigning:
         self._current = dict(await self._store.assignments())
         self._wanted = set(self._current)
 
-    def current(self, node: str) -> wire.Assignment | None:
+    def current(self, node: str) -> packed.PackedAssignment | None:
         """Return what a node should work by; None before it was compiled once."""
         return self._current.get(node)
 
-    async def wait(self, node: str, digest: str | None, seconds: float) -> wire.Assignment | None:
+    async def wait(
+        self, node: str, digest: str | None, seconds: float
+    ) -> packed.PackedAssignment | None:
         """Return the first assignment with another digest, or the current one when time is up."""
         self._want(node)
         try:
@@ -270,7 +272,7 @@ class Assigning:
         """Yield the site of a node, as it is and as it was assigned last."""
         seen, current = self._world.node(node), self._current.get(node)
         if current is not None and current.site is not None:
-            yield by_site.SitePlace(current.site.namespace, current.site.name)
+            yield current.site
         site = seen.site if seen is not None else None
         namespace = self._world.site_namespace(site) if site is not None else None
         if site is not None and namespace is not None:
@@ -289,8 +291,9 @@ class Assigning:
         counted = compiled.assignment.model_copy(
             update={"lineage": self._store.lineage, "generation": last + 1}
         )
-        await self._store.assign(counted)
-        self._current[node] = counted
+        kept = packed.PackedAssignment.of(counted)
+        await self._store.assign(kept)
+        self._current[node] = kept
         log.info("assignment of %s: generation %d, %d devices, %d policies, %d problems",
                  node, counted.generation, len(counted.devices), len(counted.policies),
                  len(compiled.problems))  # fmt: skip
@@ -310,7 +313,7 @@ class Assigning:
                 log.warning("assignment of %s: %s", node, printable.clean(line))
         self._said[node] = lines
 
-    def _last(self, node: str) -> Iterator[wire.Assignment]:
+    def _last(self, node: str) -> Iterator[packed.PackedAssignment]:
         """Yield what was assigned last: the node's own, then that of its neighbours at the site.
 
         Of these the ones with the most devices: a node does not reach all that its site has. A
@@ -320,14 +323,13 @@ class Assigning:
             yield own
         seen = self._world.node(node)
         site = seen.site if seen is not None else None
-        here = (self._world.site_namespace(site), site) if site is not None else None
+        namespace = self._world.site_namespace(site) if site is not None else None
+        if site is None or namespace is None:
+            return
+        here = by_site.SitePlace(namespace, site)
         neighbours = (
-            other
-            for name, other in self._current.items()
-            if name != node
-            and other.site is not None
-            and (other.site.namespace, other.site.name) == here
+            other for name, other in self._current.items() if other.site == here and name != node
         )
         yield from heapq.nsmallest(
-            NEIGHBOURS, neighbours, key=lambda other: (-len(other.devices), other.node)
+            NEIGHBOURS, neighbours, key=lambda other: (-other.devices, other.node)
         )

@@ -56,6 +56,8 @@ COMPILE_SECONDS: Final = 1.0
 COALESCE_SECONDS: Final = 0.25
 """Reports that arrive together make one answer to the operator."""
 _WAIT: Final = re.compile(r"([0-9]{1,3})s")
+_GZIP: Final = re.compile(r"(?:^|,) *gzip *(?:,|$)")
+"""In an Accept-Encoding; who takes it under a condition gets plain bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +197,10 @@ def routes(desk: Desk) -> fastapi.FastAPI:  # noqa: C901 - one route after the o
         headers = {"etag": f'"{assigned.digest}"'}
         if assigned.digest == etag:
             return fastapi.Response(status_code=304, headers=headers)
-        return _json(assigned.encode(), headers)
+        headers["vary"] = "accept-encoding"
+        if _GZIP.search(request.headers.get("accept-encoding", "")):
+            return _json(assigned.content, {**headers, "content-encoding": "gzip"})
+        return _json(assigned.body(), headers)
 
     @app.post("/v1/agents/{node}/records", response_model=record.BatchAnswer)
     async def post_records(
@@ -388,7 +393,7 @@ def site_of(desk: Desk, node: str) -> str | None:
     if (seen := desk.world.node(node)) is not None:
         return seen.site
     assigned = desk.assigning.current(node)
-    return assigned.site.name if assigned is not None and assigned.site is not None else None
+    return assigned.site.site if assigned is not None and assigned.site is not None else None
 
 
 def _json(body: bytes, headers: dict[str, str] | None = None) -> fastapi.Response:

@@ -21,11 +21,13 @@ from alembic import command, config
 from sqlalchemy.ext import asyncio as sa_asyncio
 
 from foreshore_api.wire import assignment, record
-from foreshore_hub import ingest, renewals, tables
+from foreshore_hub import ingest, packed, renewals, tables
 
 log = logging.getLogger(__name__)
 
 PAGE: Final = 500
+ASSIGNMENTS: Final = 16
+"""Assignments that are read at once."""
 CHUNK: Final = 2000
 """Records that are forgotten in one transaction."""
 OUTCOMES: Final = 8
@@ -212,17 +214,23 @@ class RecordStore:
                 await connection.execute(tables.records.delete().where(columns.id.in_(gone)))
         return len(gone)
 
-    async def assignments(self) -> Mapping[str, assignment.Assignment]:
-        """Return the newest assignment of every node, but for what is not understood any more."""
+    async def assignments(self) -> Mapping[str, packed.PackedAssignment]:
+        """Return the newest assignment of every node, but for what is not understood any more.
+
+        Each is read and packed before the next: all of a large fleet at once are 1 GB.
+        """
+        newest: dict[str, packed.PackedAssignment] = {}
+        query = sa.select(tables.assignments).execution_options(yield_per=ASSIGNMENTS)
         async with self._engine.connect() as connection:
-            rows = (await connection.execute(sa.select(tables.assignments))).mappings().all()
-        newest: dict[str, assignment.Assignment] = {}
-        for row in rows:
-            try:
-                newest[row["node"]] = assignment.Assignment.decode(row["body"])
-            except pydantic.ValidationError as error:
-                log.warning("the assignment kept for %s is compiled anew before it is served: %s",
-                            row["node"], error.errors(include_input=False)[0]["msg"])  # fmt: skip
+            async for row in (await connection.stream(query)).mappings():
+                try:
+                    document = assignment.Assignment.decode(row["body"])
+                except pydantic.ValidationError as error:
+                    why = error.errors(include_input=False)[0]["msg"]
+                    log.warning("the assignment kept for %s is compiled anew before it is served:"
+                                " %s", row["node"], why)  # fmt: skip
+                else:
+                    newest[row["node"]] = packed.PackedAssignment.of(document)
         return newest
 
     async def generation(self, node: str) -> int:
@@ -234,22 +242,22 @@ class RecordStore:
             )
         return int(generation or 0)
 
-    async def assign(self, document: assignment.Assignment) -> None:
+    async def assign(self, kept: packed.PackedAssignment) -> None:
         """Keep a counted assignment as its node's newest, and where its records may belong."""
         table = tables.assignments
         values = {
-            "generation": document.generation,
-            "digest": document.digest,
-            "body": document.encode().decode(),
+            "generation": kept.generation,
+            "digest": kept.digest,
+            "body": kept.body().decode(),
         }
         async with self._write() as connection:
             done = await connection.execute(
-                table.update().where(table.c.node == document.node).values(values)
+                table.update().where(table.c.node == kept.node).values(values)
             )
             if done.rowcount == 0:
-                await connection.execute(table.insert().values(node=document.node, **values))
-            if document.site is not None:
-                await _reach(connection, document.node, document.site.namespace)
+                await connection.execute(table.insert().values(node=kept.node, **values))
+            if kept.site is not None:
+                await _reach(connection, kept.node, kept.site.namespace)
 
     async def last_renewals(self) -> Mapping[renewals.Device, renewals.RenewedHolder]:
         """Return whom a hub on this store renewed last; when is not known, which counts as now."""

@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from foreshore_api import addresses, meta, node_class, scalars, v1alpha1
-from foreshore_api.wire import assignment as wire
 from foreshore_decision import assignment, narrowing
-from foreshore_hub import by_site, renewals
+from foreshore_hub import by_site, packed, renewals
 from foreshore_kube import informer
 
 KINDS: Final[tuple[type[meta.Resource], ...]] = (
@@ -174,7 +173,7 @@ class World:
         return self._namespaces[site]
 
     def question(
-        self, name: str, last: Iterable[wire.Assignment] = ()
+        self, name: str, last: Iterable[packed.PackedAssignment] = ()
     ) -> Callable[[], assignment.Compilation] | None:
         """Return what compiles a node's assignment, on a copy that another thread may read.
 
@@ -186,7 +185,8 @@ class World:
             return None
         namespace = self.site_namespace(node.site) if node.site is not None else None
         return functools.partial(
-            assignment.compile,
+            _compiled,
+            tuple(last),
             self.resources(by_site.SitePlace(namespace, node.site))
             if namespace is not None and node.site is not None
             else assignment.Resources(),
@@ -194,7 +194,6 @@ class World:
             site=node.site,
             labels=node.labels,
             peers=self.peers(),
-            last=tuple(last),
         )
 
     def has_device(self, device: renewals.Device) -> bool:
@@ -252,6 +251,17 @@ class World:
                 )
                 peers.setdefault(node.name, peer)
         return peers.values()
+
+
+def _compiled(
+    last: tuple[packed.PackedAssignment, ...],
+    resources: assignment.Resources,
+    node: str,
+    **facts: Any,
+) -> assignment.Compilation:
+    """Compile in the thread that asks; what was assigned last is decoded there, if it must be."""
+    documents = (kept.document() for kept in last)
+    return assignment.compile(resources, node, last=documents, **facts)
 
 
 def touched(change: informer.ObjectChange[Any]) -> Touched:

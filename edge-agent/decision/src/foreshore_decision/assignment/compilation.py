@@ -44,7 +44,7 @@ def compile(  # noqa: A001 - the word of the design; the package is always impor
             say of which class the nodes of replicas are.
         given: in folder mode, endpoints and grants; the resources' statuses are then not read.
         last: what was assigned last, the node's own first: what a reference stays resolved to
-            where its object is gone.
+            where its object is gone. It is iterated only when one is, and no further than needed.
 
     Raises:
         BeyondBoundsError: each object may be right, but they are too many for one agent.

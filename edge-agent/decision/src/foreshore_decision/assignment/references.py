@@ -20,15 +20,17 @@ class LastGood:
     """What was assigned last, to be looked at only where a reference dangles.
 
     Several assignments, for a node may have none of its own yet: those of its site say what worked.
+    They are taken one by one, as far as is needed: the hub decodes each of them for it.
     """
 
     def __init__(self, assignments: Iterable[assignment.Assignment] = ()) -> None:
-        self._indices = tuple(map(_Index, assignments))
+        self._ahead = iter(assignments)
+        self._taken: list[_Index] = []
 
     def device(self, device: v1alpha1.Device) -> assignment.AssignedDevice | None:
         """Return a device as it was assigned last at its site."""
         wanted = _identity(device)
-        for index in self._indices:
+        for index in self._indices():
             assigned = index.devices.get(wanted)
             if assigned is not None and assigned.spec.site == device.spec.site:
                 return assigned
@@ -39,7 +41,7 @@ class LastGood:
     ) -> assignment.AssignedModel | None:
         """Return a version of a model as it was assigned last to a policy."""
         wanted = _identity(policy)
-        for index in self._indices:
+        for index in self._indices():
             assigned = index.policies.get(wanted)
             if (
                 assigned is not None
@@ -48,6 +50,12 @@ class LastGood:
             ):
                 return assigned.model
         return None
+
+    def _indices(self) -> Iterator["_Index"]:
+        yield from self._taken
+        for assigned in self._ahead:
+            self._taken.append(_Index(assigned))
+            yield self._taken[-1]
 
 
 class _Index:
