@@ -61,7 +61,7 @@ fresh-check: sync tools-fresh-check ## make test and make demo on a bare Debian 
 
 e2e: sync tools-e2e ## Tests on real nodes, with real faults
 	@$(HARNESS) node-image
-	$(PYTEST) tests/cluster tests/e2e -m "e2e and not nightly"
+	$(PYTEST) tests/cluster tests/e2e -m e2e
 
 bench: sync tools-bench ## Figures beside a C echo, a script and Node-RED in one run; ARGS="--only pairs --write README.md"
 	@$(if $(findstring --only,$(ARGS)),,$(if $(findstring --skip-cluster,$(ARGS)),,$(HARNESS) node-image))

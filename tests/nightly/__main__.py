@@ -55,12 +55,6 @@ PARTS: Final = (
         hours=2,
         folder=TESTS,
     ),
-    Part(
-        "nodes",
-        "what real nodes show only on a quiet machine: a latency that creeps up",
-        ("-m", "pytest", "tests/e2e", "-m", "e2e and nightly"),
-        hours=0.5,
-    ),
     Part("bench", "make bench, without a cluster", ("tests/bench", "--skip-cluster"), hours=3),
 )
 
