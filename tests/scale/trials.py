@@ -156,8 +156,7 @@ class Trials:
             )
         }  # fmt: skip
         before, begun = await leader.measured(), time.time()
-        self.world.seen.altered.clear()
-        self.world.seen.causes.clear()
+        self._forget_causes()
         agents, asked = await self.world.agents_figures(), await self.world.requests()
         floor = processes.LoopWatch(f"http://127.0.0.1:{self.world.floor_port}/readyz")
         async with processes.LoopWatch(leader.probe_url).watching() as loop, floor.watching():
@@ -175,12 +174,7 @@ class Trials:
         written = self.world.audit.since(begun)
         self.book.note("quiet", "writes", len(written) / seconds, "/s", self._most_writes(),
                   counted(written))  # fmt: skip
-        causes = dict(self.world.seen.causes.most_common(12))
-        self.book.note("quiet", "statuses written anew, by cause", sum(causes.values()) / seconds,
-                  "/s", note=ledger.listed(causes))  # fmt: skip
-        altered = dict(self.world.seen.altered.most_common(12))
-        self.book.note("quiet", "parts of statuses written anew", len(altered), "",
-                  note=ledger.listed(altered))  # fmt: skip
+        self._note_causes("quiet")
         devices = sum(write.resource == "devices" for write in written)
         self.book.note("quiet", "writes of devices", devices / seconds, "/s", 0.0)
         after = await self.world.agents_figures()
@@ -189,6 +183,7 @@ class Trials:
     async def restart(self) -> None:
         """End all operators and start them again."""
         self.world.end_operators()
+        self._forget_causes()
         begun = time.time()
         for _ in range(self.replicas):
             self.world.start_operator()
@@ -204,6 +199,22 @@ class Trials:
         self.book.note("restart", "its first pass has acted", acted, "s")
         self.book.note("restart", "settled: the last write", max(acted, last - begun), "s", 60.0,
                   f"{len(written)} writes: {counted(written)}")  # fmt: skip
+        self._note_causes("restart")
+        use = processes.memory(leader.process_id)
+        self.book.note("restart", "memory (RSS)", use.get("VmRSS", 0.0), "MB")
+
+    def _forget_causes(self) -> None:
+        self.world.seen.altered.clear()
+        self.world.seen.causes.clear()
+
+    def _note_causes(self, part: str) -> None:
+        """Note for what statuses were written anew since that was forgotten last."""
+        causes = dict(self.world.seen.causes.most_common(12))
+        self.book.note(part, "statuses written anew, by cause", sum(causes.values()), "",
+                  note=ledger.listed(causes))  # fmt: skip
+        altered = dict(self.world.seen.altered.most_common(12))
+        self.book.note(part, "parts of statuses written anew", len(altered), "",
+                  note=ledger.listed(altered))  # fmt: skip
 
     async def node(self) -> None:
         """Lose the node that holds most, with its agent."""
