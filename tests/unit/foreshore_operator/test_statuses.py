@@ -1,6 +1,7 @@
 """Which status is worth a write, and when; what the write says to people who look at events."""
 
 import dataclasses
+import itertools
 from typing import Any, cast
 
 import pytest
@@ -221,6 +222,29 @@ async def test_figures_of_a_large_fleet_are_so_many_writes_a_second_and_no_more(
     assert due.wait == pytest.approx(10_000 / statuses.FIGURES_A_SECOND, rel=0.01)
 
 
+async def test_figures_that_another_leader_wrote_come_one_after_the_other(rig: Rig) -> None:
+    """Of 760 placements a restart wrote every one anew at once."""
+    queue = [dataclasses.replace(of_placement("22ms"), name=f"p{number}") for number in range(760)]
+    for queued in queue:
+        rig.cache(queued, of_placement("21ms").status.document())
+        assert rig.statuses.judge(queued, 0.0) is not None
+    period = rig.statuses.period
+    dues = [rig.statuses.judge(queued, 0.0) for queued in queue]
+    waits = sorted(due.wait for due in dues if due is not None)
+    assert len(waits) == 760
+    assert waits[-1] <= period
+    assert max(after - before for before, after in itertools.pairwise(waits)) < period / 50
+    rig.time += period
+    assert all((due := rig.statuses.judge(queued, period)) and due.wait == 0.0 for queued in queue)
+
+
+async def test_what_is_new_of_a_placement_is_written_at_once_by_whoever_leads(rig: Rig) -> None:
+    rig.cache(of_placement(), of_placement("21ms", replicas=2).status.document())
+    due = rig.statuses.judge(of_placement("22ms"), 0.0)
+    assert due is not None
+    assert due.wait == 0.0
+
+
 async def test_a_transition_of_a_placement_does_not_wait_for_its_figures(rig: Rig) -> None:
     rig.cache(of_placement())
     await rig.statuses.write(of_placement("21ms"))
@@ -236,7 +260,7 @@ async def test_moments_of_figures_are_bounded(rig: Rig, monkeypatch: pytest.Monk
         rig.cache(queued)
         await rig.statuses.write(queued)
         rig.time += statuses.FIGURES_PERIOD / 5
-    assert len(rig.statuses._figures_written) <= 10
+    assert len(rig.statuses._figures) <= 10
 
 
 async def test_readiness_that_turned_is_an_event_of_its_write(rig: Rig) -> None:

@@ -12,6 +12,7 @@ the Device has not changed since.
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -46,6 +47,15 @@ MODELS: Final[Mapping[str, type[meta.Resource]]] = {model.kind: model for model 
 
 
 @dataclass(frozen=True, slots=True)
+class FiguresTurn:
+    """When a placement's figures may be written next."""
+
+    since: float
+    share: float
+    """Of a period that has to pass since then: all of it since a write of this leader's."""
+
+
+@dataclass(frozen=True, slots=True)
 class Statuses:
     """Compares statuses with what the API server says, and writes them, for one leader."""
 
@@ -53,8 +63,8 @@ class Statuses:
     store: store.ClusterMirrors
     recorder: events.EventRecorder
     clock: Callable[[], float] = time.monotonic
-    _figures_written: dict[status_queue.ObjectName, float] = field(default_factory=dict)
-    """By placement: when its figures were last written."""
+    _figures: dict[status_queue.ObjectName, FiguresTurn] = field(default_factory=dict)
+    """By placement: when its figures may be written next."""
 
     def judge(self, queued: status_queue.QueuedStatus, waited: float) -> status_queue.Due | None:
         """Whether the status is to be written, and when; None where the API server says it."""
@@ -101,30 +111,31 @@ class Statuses:
             is_stalled = conditions.is_true(queued.status.conditions, conditions.Type.STALLED)
             is_final = bool(before.get("conditions")) or is_granted or is_stalled
             return 0.0 if is_final else max(0.0, FIRST_WAITS - waited)
-        last = self._figures_written.get(queued.key)
-        if last is None or queued.kind != v1alpha1.InferencePlacement.kind:
+        if queued.kind != v1alpha1.InferencePlacement.kind:
             return 0.0
         document = queued.status.document()
         if manifests.without_figures(document) != manifests.without_figures(before):
             return 0.0
-        return max(0.0, self.period - (self.clock() - last))
+        turn = self._figures.get(queued.key) or self._note_figures(queued.key, _share(queued.key))
+        return max(0.0, turn.share * self.period - (self.clock() - turn.since))
 
     @property
     def period(self) -> float:
         """Seconds between two writes of figures of one placement."""
-        count = len(self._figures_written)
+        count = len(self._figures)
         lengthened = min(count * FIGURES_A_PLACEMENT, FIGURES_SETTLED)
         spread = count / FIGURES_A_SECOND
         return min(max(FIGURES_PERIOD, lengthened, spread), FIGURES_LONGEST)
 
-    def _note_figures(self, key: status_queue.ObjectName) -> None:
-        """Remember when figures were written; older moments than a period are of no use."""
+    def _note_figures(self, key: status_queue.ObjectName, share: float = 1.0) -> FiguresTurn:
+        """Remember when figures may be written next; what was due long ago is of no use."""
         now = self.clock()
-        if len(self._figures_written) >= FIGURES_KEPT:
-            old = [at for at, when in self._figures_written.items() if now - when > self.period]
+        if len(self._figures) >= FIGURES_KEPT:
+            old = [at for at, turn in self._figures.items() if now - turn.since > self.period]
             for placement in old:
-                del self._figures_written[placement]
-        self._figures_written[key] = now
+                del self._figures[placement]
+        turn = self._figures[key] = FiguresTurn(now, share)
+        return turn
 
     def _record(self, queued: status_queue.QueuedStatus, cached: api.Json) -> None:
         if queued.undecodable is not None:
@@ -133,6 +144,14 @@ class Statuses:
         subject = events.EventSubject(queued.kind, queued.namespace, queued.name, uid)
         for event in events.of_status(subject, cached.get("status") or {}, queued.status):
             self.recorder.record(event)
+
+
+def _share(key: status_queue.ObjectName) -> float:
+    """Return of what part of a period a leader waits with figures that another wrote.
+
+    Nobody knows when; all at once they would be a write of every placement whenever another leads.
+    """
+    return zlib.crc32("/".join(key).encode()) / (1 << 32)
 
 
 def granting(
