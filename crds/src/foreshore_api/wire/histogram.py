@@ -8,12 +8,21 @@ order. Sparse on the wire: most buckets are empty.
 """
 
 import math
+import struct
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
 from enum import StrEnum
-from typing import Annotated, Final, Self
+from typing import Annotated, Any, Final, Self, cast
 
-from pydantic import Field
+from pydantic import (
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    GetPydanticSchema,
+    TypeAdapter,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 from foreshore_api.wire import document
 
@@ -48,6 +57,113 @@ def bucket(seconds: float) -> int:
     return bisect_left(BOUNDS, seconds)
 
 
+class BucketCounts(Mapping[int, int]):
+    """Counts by bucket index, ascending, in five bytes an entry.
+
+    A report has two dozen histograms of a dozen entries and more, and hub and operator hold those
+    of a whole fleet: as a dictionary each takes 0.6 to 1.2 kB. Most are never read, so it is the
+    reader who puts them in order.
+    """
+
+    __slots__ = ("_numbers",)
+
+    def __init__(self, counts: Mapping[int, int]) -> None:
+        """Pack counts whose indices are valid.
+
+        What 32 bits hold is a count; only others are compared with its bounds, because to compare
+        all of them takes as long as to pack them.
+
+        Raises:
+            pydantic.ValidationError: one of them is no `document.Count`.
+        """
+        size = len(counts)
+        try:
+            numbers = _NARROW[size].pack(size, *counts, *counts.values())
+        except struct.error:
+            valid = _WRITTEN.validate_python(counts)
+            numbers = _WIDE[size].pack(size, *valid, *valid.values())
+        self._numbers: Final = numbers
+
+    def __getitem__(self, index: int) -> int:
+        return self.as_written()[index]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.ascending())
+
+    def __len__(self) -> int:
+        return self._numbers[0]
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, BucketCounts) and self._numbers == other._numbers:
+            return True
+        return super().__eq__(other)  # the same in another order is equal too
+
+    def __repr__(self) -> str:
+        return repr(self.ascending())
+
+    def items(self) -> ItemsView[int, int]:
+        """Return all entries, unpacked once: a view of this would unpack them for each entry."""
+        return self.ascending().items()
+
+    def values(self) -> ValuesView[int]:
+        """Return all counts, for the same reason."""
+        return self.ascending().values()
+
+    def ascending(self) -> dict[int, int]:
+        """Return them as a dictionary in order of index."""
+        counts = self.as_written()
+        order = sorted(counts)
+        return counts if order == [*counts] else {index: counts[index] for index in order}
+
+    def as_written(self) -> dict[int, int]:
+        """Return them as a dictionary in the order in which they came."""
+        return dict(self.pairs())
+
+    def pairs(self) -> Iterator[tuple[int, int]]:
+        """Return index and count of each in the order in which they came: for sums."""
+        numbers = self._numbers
+        size = numbers[0]
+        layout = _NARROW[size] if len(numbers) == _NARROW[size].size else _WIDE[size]
+        counts = layout.unpack(numbers)[size + 1 :]
+        return zip(numbers[1 : size + 1], counts, strict=True)
+
+
+_NARROW: Final = tuple(struct.Struct(f"<B{size}B{size}I") for size in range(OVERFLOW + 2))
+"""How many entries there are, their indices, then their counts; by how many there are."""
+_WIDE: Final = tuple(struct.Struct(f"<B{size}B{size}Q") for size in range(OVERFLOW + 2))
+"""The same where a count is beyond 32 bits."""
+
+_Index = Annotated[int, Field(ge=0, le=OVERFLOW)]
+_EACH_ONCE: Final = Field(max_length=OVERFLOW + 1)
+_WRITTEN: Final[TypeAdapter[dict[int, int]]] = TypeAdapter(
+    Annotated[dict[_Index, document.Count], _EACH_ONCE]
+)
+"""Buckets as they stand on the wire."""
+
+
+def _schema(_: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
+    written = core_schema.dict_schema(
+        handler.generate_schema(_Index), core_schema.int_schema(), max_length=OVERFLOW + 1
+    )
+    return core_schema.no_info_after_validator_function(
+        BucketCounts,
+        written,
+        serialization=core_schema.plain_serializer_function_ser_schema(
+            BucketCounts.as_written, return_schema=written
+        ),
+    )
+
+
+def _json_schema(_: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    return handler(_WRITTEN.core_schema)
+
+
+Buckets = Annotated[
+    Mapping[_Index, document.Count], _EACH_ONCE, GetPydanticSchema(_schema, _json_schema)
+]
+"""Counts by bucket index as a field of a document: a mapping for who reads it, packed."""
+
+
 @document.line
 class Histogram:
     """Counts by bucket index; `total_seconds` is the sum of what was observed.
@@ -55,9 +171,7 @@ class Histogram:
     `waited_seconds` is what of that sum was spent in a queue; absent where nobody measured it.
     """
 
-    buckets: dict[Annotated[int, Field(ge=0, le=OVERFLOW)], document.Count] = Field(
-        default_factory=dict, max_length=OVERFLOW + 1
-    )
+    buckets: Buckets = Field(default_factory=lambda: BucketCounts({}))
     total_seconds: document.Seconds = 0.0
     waited_seconds: document.Seconds | None = None
 
@@ -86,13 +200,15 @@ def merge(histograms: Iterable[Histogram]) -> Histogram:
     total = 0.0
     waited: float | None = None
     for histogram in histograms:
-        for index, count in histogram.buckets.items():
-            counts[index] = min(document.LARGEST, counts.get(index, 0) + count)
+        for index, count in cast(BucketCounts, histogram.buckets).pairs():
+            counts[index] = counts.get(index, 0) + count
         total = min(float(document.LARGEST), total + histogram.total_seconds)
         if histogram.waited_seconds is not None:
             waited = min(float(document.LARGEST), (waited or 0.0) + histogram.waited_seconds)
     return Histogram(
-        buckets=dict(sorted(counts.items())), total_seconds=total, waited_seconds=waited
+        buckets={index: min(document.LARGEST, counts[index]) for index in sorted(counts)},
+        total_seconds=total,
+        waited_seconds=waited,
     )
 
 
@@ -107,10 +223,11 @@ def quantile(histogram: Histogram, q: float) -> float | None:
     if not 0 < q <= 1:
         message = f"a quantile lies in (0, 1], not {q}"
         raise ValueError(message)
-    total = histogram.count
+    buckets = cast(BucketCounts, histogram.buckets).ascending()
+    total = sum(buckets.values())
     if total == 0:
         return None
-    return _bound_at(histogram.buckets, q * total)
+    return _bound_at(buckets.items(), q * total)
 
 
 def durations(histogram: Histogram) -> dict[float, int]:
@@ -130,10 +247,11 @@ def _bound(index: int) -> float:
     return BOUNDS[index] if index < OVERFLOW else float("inf")
 
 
-def _bound_at(buckets: Mapping[int, int], rank: float) -> float:
+def _bound_at(buckets: Iterable[tuple[int, int]], rank: float) -> float:
+    """Return the bound of the bucket that holds a rank; buckets ascend."""
     seen = 0
-    for index in sorted(buckets):
-        seen += buckets[index]
+    for index, count in buckets:
+        seen += count
         if seen >= rank - 1e-9:
             return _bound(index)
     return float("inf")

@@ -84,11 +84,11 @@ def of(
     """Return what was measured, slowed by what is beside it. Something must have been."""
     count = measured.count
     points, reached, below = [], [], 0
-    for index in sorted(measured.buckets):
+    for index, times in measured.buckets.items():
         if index == histogram.OVERFLOW:
             continue
         points += [histogram.BOUNDS[index - 1] if index else 0.0, histogram.BOUNDS[index]]
-        reached += [below / count, (below := below + measured.buckets[index]) / count]
+        reached += [below / count, (below := below + times) / count]
     if not points:
         points, reached = [histogram.BOUNDS[-1]], [0.0]
     return Distribution(
