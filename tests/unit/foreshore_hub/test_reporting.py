@@ -99,6 +99,20 @@ async def test_a_report_that_is_right_is_evidence_at_once(rig: Rig) -> None:
     assert rig.routes.bodies == []
 
 
+async def test_texts_that_are_alike_are_one_in_all_reports(rig: Rig) -> None:
+    lines = [
+        {"namespace": "greenhouse", "device": f"room-{number}", "connected": True}
+        for number in range(3)
+    ]
+    for _ in range(2):
+        assert await rig.post(orjson.dumps(RIGHT | {"devices": lines})) == 204
+    known = rig.desk.fleet.agent("edge-1")
+    assert known is not None
+    assert known.passed_on is not known.newest
+    devices = (*known.passed_on.devices, *known.newest.devices)
+    assert len({id(line.namespace) for line in devices}) == 1
+
+
 @pytest.mark.parametrize(
     "body",
     [
