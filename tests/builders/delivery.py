@@ -278,7 +278,7 @@ class PlayedSite:
         sent, arrived = self._last[node]
         ended = [end for _, end in self._deaths[node] if end <= sent]
         peers = tuple(
-            report.ReportedPeer.model_construct(node=peer, age_seconds=age, has_hub=True)
+            report.ReportedPeer(node=peer, age_seconds=age, has_hub=True)
             for peer in NODES
             if peer != node and (age := self._beat(peer, sent)) < 60.0
         )

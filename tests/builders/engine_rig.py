@@ -9,7 +9,7 @@ Effects are answered at once unless `hold` names their type; then they wait in `
 
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -181,7 +181,7 @@ class Rig:
                     self.acknowledge(command_id)
             case effects.RequestRenewal(number, held) if self.renews:
                 devices = [
-                    {**each.model_dump(), "standing": beat.RenewalStanding.RENEWED} for each in held
+                    {**asdict(each), "standing": beat.RenewalStanding.RENEWED} for each in held
                 ]
                 renewal = beat.Renewal(
                     node=NODE, boot_id=self.boot_id, number=number, devices=devices

@@ -1,6 +1,7 @@
 """The largest report that an agent may have to send is one that the hub takes."""
 
 import datetime
+import tracemalloc
 
 from foreshore_api.wire import beat, document, histogram, report
 
@@ -47,3 +48,20 @@ def test_as_many_devices_as_an_agent_may_name_fit_into_a_report_with_all_else() 
 
 def test_the_bound_is_no_multiple_of_what_is_needed() -> None:
     assert len(largest().encode()) >= report.MAXIMUM_BYTES / 2
+
+
+def test_peers_and_what_they_hold_are_held_in_few_bytes_each() -> None:
+    held = tuple(beat.Held(namespace="hq", device="room-301", epoch=7) for _ in range(10))
+    peers = [
+        report.ReportedPeer(node=f"edge-{number}", age_seconds=0.5, has_hub=True, held=held)
+        for number in range(100)
+    ]
+    body = (
+        largest().model_copy(update={"devices": (), "stages": (), "peers": tuple(peers)}).encode()
+    )
+    report.Report.decode(body)
+    tracemalloc.start()
+    kept = report.Report.decode(body)
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size / len(kept.peers) < 1500

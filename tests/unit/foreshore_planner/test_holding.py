@@ -69,7 +69,7 @@ def test_a_pod_that_stays_unready_on_a_node_that_is_back_for_good_moves() -> Non
 
 def heard(age: float, report_age: float, fleet_age: float) -> bool | None:
     beat = build.agent("edge-2", hears=["edge-1"]).report.peers[0]
-    peers = (beat.model_copy(update={"age_seconds": age}),)
+    peers = (dataclasses.replace(beat, age_seconds=age),)
     agent = build.agent("edge-2", age=report_age, peers=peers)
     return health.is_beating("edge-1", "hq", {"edge-2": agent}, fleet_age)
 

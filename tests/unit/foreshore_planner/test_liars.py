@@ -17,9 +17,7 @@ LONG_AGO = 1e9
 
 def peers(**ages: float) -> tuple[report.ReportedPeer, ...]:
     return tuple(
-        report.ReportedPeer.model_construct(
-            node=name.replace("_", "-"), age_seconds=age, has_hub=True
-        )
+        report.ReportedPeer(node=name.replace("_", "-"), age_seconds=age, has_hub=True)
         for name, age in ages.items()
     )
 

@@ -50,7 +50,8 @@ def renewed_topic(site: str, node: str = "+") -> str:
     return f"{PREFIX}/{site}/renewed/{node}"
 
 
-class Held(document.WireDocument):
+@document.line
+class Held:
     """One device an agent holds, and under which number."""
 
     namespace: document.Label

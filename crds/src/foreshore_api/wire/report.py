@@ -22,7 +22,8 @@ WINDOW_SECONDS: Final = 300.0
 """Of which time an agent reports latencies."""
 
 
-class AssignmentReference(document.WireDocument):
+@document.line
+class AssignmentReference:
     """Which assignment an agent works by."""
 
     lineage: document.Identity
@@ -84,13 +85,14 @@ class EndpointReport:
     """The execution provider that computed its last answer; absent while it has not said."""
 
 
-class ReportedPeer(document.WireDocument):
+@document.line
+class ReportedPeer:
     """A peer of the site as heard on the broker."""
 
     node: document.Name
     age_seconds: document.Seconds
     has_hub: bool
-    held: tuple[beat.Held, ...] = Field(default=(), max_length=1000, fail_fast=True)
+    held: Annotated[tuple[beat.Held, ...], Field(max_length=1000, fail_fast=True)] = ()
 
 
 @document.line
@@ -119,7 +121,8 @@ class ProbeReport:
     age_seconds: document.Seconds | None = None
 
 
-class JournalReport(document.WireDocument):
+@document.line
+class JournalReport:
     """Where the journal stands."""
 
     journal: document.Identity

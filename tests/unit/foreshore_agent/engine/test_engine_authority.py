@@ -17,7 +17,8 @@ from foreshore_decision import fencing
 def heard(rig: Rig, *, has_hub: bool = False, epoch: int | None = None) -> None:
     held: tuple[beat.Held, ...] = ()
     if epoch is not None:
-        held = (beat.Held.model_construct(namespace="hq", device="room-301", epoch=epoch),)
+        held = (beat.Held(namespace="hq", device="room-301", epoch=0),)
+        object.__setattr__(held[0], "epoch", epoch)  # also one that the wire refuses
     said = beat.Beat.model_construct(
         node="edge-2", boot_id="b", sequence=1, has_hub=has_hub, held=held
     )
