@@ -60,11 +60,18 @@ class ChangeLog:
     def _forget(self) -> None:
         """Drop what is longest gone, beyond what is remembered, and make room until the next time.
 
-        Whoever makes up names by the thousand costs only those who read the changes.
+        Whoever makes up names by the thousand costs only those who read the changes. What is there
+        and changed before counts as changed once more: a reader that is sent everything part by
+        part would otherwise name the revision of a part, be too far behind, and never come to an
+        end.
         """
         gone = [key for key in self._revisions if not self._is_live(key)]
         for key in gone[: max(0, len(gone) - GONE)]:
             self._floor = self._revisions.pop(key)
+        behind = [key for key, revision in self._revisions.items() if revision <= self._floor]
+        for key in behind:
+            del self._revisions[key]
+            self._revisions[key] = self.advance()
         self._room = 2 * len(self._revisions) + GONE
 
 
