@@ -20,6 +20,11 @@ class Mirror:
 
     def __init__(self) -> None:
         self.documents: dict[status_queue.ObjectName, api.Json] = {}
+        self.placements = 0
+        """Of others."""
+
+    def all_of(self, _: object) -> range:
+        return range(self.placements + len(self.documents))
 
     def document(self, kind: str, namespace: str, name: str) -> api.Json | None:
         return self.documents.get((kind, namespace, name))
@@ -202,19 +207,16 @@ async def test_figures_alone_wait_for_their_minute_and_come_then(rig: Rig) -> No
     ids=["a site or two", "100 nodes", "1,000 nodes", "10,000 nodes", "more"],
 )
 def test_figures_are_few_writes_a_second_in_a_fleet_of_any_size(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch, placements: int, writes: float
+    rig: Rig, placements: int, writes: float
 ) -> None:
     """Of 76 placements each wrote its figures once a minute: five times what a fleet may write."""
-    monkeypatch.setattr(statuses, "FIGURES_KEPT", 100_000)
-    for number in range(placements):
-        rig.statuses._note_figures(("InferencePlacement", "hq", f"p{number}"))
+    rig.mirror.placements = placements
     assert placements / rig.statuses.period <= writes
 
 
 async def test_figures_of_a_large_fleet_are_so_many_writes_a_second_and_no_more(rig: Rig) -> None:
     """Ten thousand placements wrote theirs each minute: 167 writes a second."""
-    for number in range(10_000):
-        rig.statuses._note_figures(("InferencePlacement", "hq", f"p{number}"))
+    rig.mirror.placements = 10_000
     rig.cache(of_placement())
     await rig.statuses.write(of_placement("21ms"))
     due = rig.statuses.judge(of_placement("22ms"), 0.0)
@@ -222,20 +224,40 @@ async def test_figures_of_a_large_fleet_are_so_many_writes_a_second_and_no_more(
     assert due.wait == pytest.approx(10_000 / statuses.FIGURES_A_SECOND, rel=0.01)
 
 
-async def test_figures_that_another_leader_wrote_come_one_after_the_other(rig: Rig) -> None:
+@pytest.mark.parametrize("has_led_before", [False, True])
+async def test_figures_that_a_term_finds_come_one_after_the_other(
+    rig: Rig, *, has_led_before: bool
+) -> None:
     """Of 760 placements a restart wrote every one anew at once."""
     queue = [dataclasses.replace(of_placement("22ms"), name=f"p{number}") for number in range(760)]
     for queued in queue:
         rig.cache(queued, of_placement("21ms").status.document())
-        assert rig.statuses.judge(queued, 0.0) is not None
+        if has_led_before:
+            await rig.statuses.write(queued)
+    rig.time += 2 * rig.statuses.period
+    rig.statuses.begin()
     period = rig.statuses.period
     dues = [rig.statuses.judge(queued, 0.0) for queued in queue]
     waits = sorted(due.wait for due in dues if due is not None)
     assert len(waits) == 760
-    assert waits[-1] <= period
+    assert 0.0 <= waits[0] < waits[-1] <= period
     assert max(after - before for before, after in itertools.pairwise(waits)) < period / 50
     rig.time += period
     assert all((due := rig.statuses.judge(queued, period)) and due.wait == 0.0 for queued in queue)
+
+
+async def test_another_term_takes_turns_in_another_order(rig: Rig) -> None:
+    """The last of one term would otherwise be the last of each, however short terms are."""
+    queued = of_placement("22ms")
+    rig.cache(queued, of_placement("21ms").status.document())
+    waits = set()
+    for _ in range(5):
+        rig.time += 1.0
+        rig.statuses.begin()
+        due = rig.statuses.judge(queued, 0.0)
+        assert due is not None
+        waits.add(due.wait)
+    assert len(waits) == 5
 
 
 async def test_what_is_new_of_a_placement_is_written_at_once_by_whoever_leads(rig: Rig) -> None:
@@ -253,14 +275,17 @@ async def test_a_transition_of_a_placement_does_not_wait_for_its_figures(rig: Ri
     assert due.wait == 0.0
 
 
-async def test_moments_of_figures_are_bounded(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statuses, "FIGURES_KEPT", 10)
+async def test_moments_of_figures_of_placements_that_are_gone_are_bounded(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statuses, "FIGURES_MORE", 10)
     for number in range(100):
         queued = dataclasses.replace(of_placement(), name=f"p{number}")
         rig.cache(queued)
         await rig.statuses.write(queued)
-        rig.time += statuses.FIGURES_PERIOD / 5
-    assert len(rig.statuses._figures) <= 10
+        if number % 20:
+            del rig.mirror.documents[queued.key]
+    assert len(rig.statuses._figures_written) <= 5 + 10 + 1
 
 
 async def test_readiness_that_turned_is_an_event_of_its_write(rig: Rig) -> None:

@@ -274,7 +274,9 @@ def _assemble(
 
     def lead(is_leading: bool) -> None:  # noqa: FBT001 (the elector's word)
         figures.leader.set(is_leading)
-        if not is_leading:
+        if is_leading:
+            background.begin()
+        else:
             queue.drop()
         marks.mark(dirty.LEADERSHIP, urgent=True)
 

@@ -40,31 +40,32 @@ FIGURES_LONGEST: Final = 3600.0
 FIRST_WAITS: Final = 3.0
 """Seconds for which a Device's first status waits for a grant: what it names may still be on its
 way to the API server, and the grant would make the first status a wrong one at once."""
-FIGURES_KEPT: Final = 20_000
-"""Placements of which the moment of the last figures is kept without looking who is still there."""
+FIGURES_MORE: Final = 1_000
+"""Placements that are gone of which the moment of the last figures is kept at most."""
 
 MODELS: Final[Mapping[str, type[meta.Resource]]] = {model.kind: model for model in v1alpha1.KINDS}
 
 
-@dataclass(frozen=True, slots=True)
-class FiguresTurn:
-    """When a placement's figures may be written next."""
-
-    since: float
-    share: float
-    """Of a period that has to pass since then: all of it since a write of this leader's."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Statuses:
-    """Compares statuses with what the API server says, and writes them, for one leader."""
+    """Compares statuses with what the API server says, and writes them; `begin` is for each term.
+
+    When the figures were written that a term finds, nobody knows. They take their first turns one
+    after the other within a period: all at once they would be a write of every placement.
+    """
 
     writer: apply.Writer
     store: store.ClusterMirrors
     recorder: events.EventRecorder
     clock: Callable[[], float] = time.monotonic
-    _figures: dict[status_queue.ObjectName, FiguresTurn] = field(default_factory=dict)
-    """By placement: when its figures may be written next."""
+    _figures_written: dict[status_queue.ObjectName, float] = field(default_factory=dict)
+    """By placement: when its figures were last written in this term."""
+    _leading_since: float = 0.0
+
+    def begin(self) -> None:
+        """Begin a term as the leader."""
+        self._figures_written.clear()
+        self._leading_since = self.clock()
 
     def judge(self, queued: status_queue.QueuedStatus, waited: float) -> status_queue.Due | None:
         """Whether the status is to be written, and when; None where the API server says it."""
@@ -116,26 +117,32 @@ class Statuses:
         document = queued.status.document()
         if manifests.without_figures(document) != manifests.without_figures(before):
             return 0.0
-        turn = self._figures.get(queued.key) or self._note_figures(queued.key, _share(queued.key))
-        return max(0.0, turn.share * self.period - (self.clock() - turn.since))
+        last = self._figures_written.get(queued.key)
+        if last is None:
+            first = self._leading_since + self._share(queued.key) * self.period
+            return max(0.0, first - self.clock())
+        return max(0.0, last + self.period - self.clock())
+
+    def _share(self, key: status_queue.ObjectName) -> float:
+        """Return after what part of a period a placement's turn comes first, in each term anew."""
+        return zlib.crc32(f"{self._leading_since}/{'/'.join(key)}".encode()) / (1 << 32)
 
     @property
     def period(self) -> float:
         """Seconds between two writes of figures of one placement."""
-        count = len(self._figures)
+        count = len(self.store.all_of(v1alpha1.InferencePlacement))
         lengthened = min(count * FIGURES_A_PLACEMENT, FIGURES_SETTLED)
         spread = count / FIGURES_A_SECOND
         return min(max(FIGURES_PERIOD, lengthened, spread), FIGURES_LONGEST)
 
-    def _note_figures(self, key: status_queue.ObjectName, share: float = 1.0) -> FiguresTurn:
-        """Remember when figures may be written next; what was due long ago is of no use."""
-        now = self.clock()
-        if len(self._figures) >= FIGURES_KEPT:
-            old = [at for at, turn in self._figures.items() if now - turn.since > self.period]
-            for placement in old:
-                del self._figures[placement]
-        turn = self._figures[key] = FiguresTurn(now, share)
-        return turn
+    def _note_figures(self, key: status_queue.ObjectName) -> None:
+        """Remember when figures were written; of what is gone only for so long."""
+        self._figures_written[key] = self.clock()
+        present = len(self.store.all_of(v1alpha1.InferencePlacement))
+        if len(self._figures_written) > present + FIGURES_MORE:
+            gone = [at for at in self._figures_written if self.store.document(*at) is None]
+            for placement in gone:
+                del self._figures_written[placement]
 
     def _record(self, queued: status_queue.QueuedStatus, cached: api.Json) -> None:
         if queued.undecodable is not None:
@@ -144,14 +151,6 @@ class Statuses:
         subject = events.EventSubject(queued.kind, queued.namespace, queued.name, uid)
         for event in events.of_status(subject, cached.get("status") or {}, queued.status):
             self.recorder.record(event)
-
-
-def _share(key: status_queue.ObjectName) -> float:
-    """Return of what part of a period a leader waits with figures that another wrote.
-
-    Nobody knows when; all at once they would be a write of every placement whenever another leads.
-    """
-    return zlib.crc32("/".join(key).encode()) / (1 << 32)
 
 
 def granting(
