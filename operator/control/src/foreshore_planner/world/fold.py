@@ -10,7 +10,7 @@ stays; nobody else is touched.
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from foreshore_api import v1alpha1
 from foreshore_planner import (
@@ -61,7 +61,7 @@ class KeptWorld:
         )
 
     def rows(
-        self, subjects: Iterable[status.Subject]
+        self, subjects: Sequence[status.Subject]
     ) -> tuple[tuple[status.Row, ...], tuple[containment.Defect, ...]]:
         """Return the statuses of these objects as of the last pass; of those that are gone none.
 
@@ -70,6 +70,7 @@ class KeptWorld:
         if self.decided is None:
             raise RuntimeError("a status is made of a pass, and there was none yet")
         present, decided = self.decided
+        self.seen.refresh_fallen(subjects)
         made = [
             containment.status_of(present, decided, subject)
             for subject in subjects
@@ -111,7 +112,6 @@ def fold(world: KeptWorld, change: delta.Delta) -> delta.PlanDelta:
     _decide(world, asked)
     undrained = _leave(world, asked)
     _note_defects(world, rebound)
-    world.seen.refresh_fallen(asked.statuses)
     world.decided = (world.seen.present(), world.outcome())
     due, unless_heard = world.seen.queue.next(), world.seen.hearing.fresh_until
     return delta.PlanDelta(
@@ -142,11 +142,10 @@ def whole(world: KeptWorld, made: delta.PlanDelta) -> delta.PlanDelta:
     """
     if world.decided is None:
         raise RuntimeError("nothing was decided yet")
-    subjects = frozenset(status.subjects(*world.decided))
-    world.seen.refresh_fallen(subjects)
-    world.decided = (world.seen.present(), world.outcome())
     return dataclasses.replace(
-        made, placements={**made.placements, **world.placements.shown}, statuses=subjects
+        made,
+        placements={**made.placements, **world.placements.shown},
+        statuses=frozenset(status.subjects(*world.decided)),
     )
 
 
