@@ -4,6 +4,7 @@ Nothing here knows who reads: a reader names the revision that it has, so that a
 lost is asked for again, and a leader and its standby read side by side.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
@@ -57,21 +58,25 @@ class ChangeLog:
             changed.append((key, changed_at))
         return changed[::-1]
 
+    def lift(self) -> None:
+        """Count as changed once more what changed before the oldest of what is remembered.
+
+        For a reader that is to be sent everything, part by part: it names the revision of a part,
+        and by one of before it would be too far behind, and never come to an end.
+        """
+        behind = itertools.takewhile(lambda item: item[1] <= self._floor, self._revisions.items())
+        for key, _ in [*behind]:
+            del self._revisions[key]
+            self._revisions[key] = self.advance()
+
     def _forget(self) -> None:
         """Drop what is longest gone, beyond what is remembered, and make room until the next time.
 
-        Whoever makes up names by the thousand costs only those who read the changes. What is there
-        and changed before counts as changed once more: a reader that is sent everything part by
-        part would otherwise name the revision of a part, be too far behind, and never come to an
-        end.
+        Whoever makes up names by the thousand costs only those who read the changes.
         """
         gone = [key for key in self._revisions if not self._is_live(key)]
         for key in gone[: max(0, len(gone) - GONE)]:
             self._floor = self._revisions.pop(key)
-        behind = [key for key, revision in self._revisions.items() if revision <= self._floor]
-        for key in behind:
-            del self._revisions[key]
-            self._revisions[key] = self.advance()
         self._room = 2 * len(self._revisions) + GONE
 
 
