@@ -21,10 +21,13 @@ COALESCE_SECONDS: Final = 0.1
 """What is urgent together makes one answer."""
 QUIET_SECONDS: Final = 1.0
 """How long an answer waits for something urgent at most."""
-ANSWER_BYTES: Final = 128 << 10
+ANSWER_BYTES: Final = 512 << 10
 """An answer that has grown to so much is sent; what is left comes with the next.
 
-So no step of writing or reading one takes long."""
+So no step of writing or reading one takes long. A thousand agents say as much anew in a second: an
+operator whose answers were shorter would have to ask several times for it, and where that takes as
+long as it does at a busy hub, would never have everything.
+"""
 
 
 async def news(kept: fleet.FleetEvidence, since: int, wait: float) -> None:
@@ -46,6 +49,8 @@ def base(kept: fleet.FleetEvidence, since: int, boot_id: str) -> int:
 def answer(kept: fleet.FleetEvidence, since: int, now: float) -> bytes:
     """Return the head and the lines of what changed since a revision."""
     kept.note_silence(now)
+    if since == 0:
+        kept.log.lift()
     changed = kept.log.since(since)
     written = _Lines(kept, since, now)
     revision, is_complete = kept.revision, True

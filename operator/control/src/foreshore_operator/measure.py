@@ -13,6 +13,7 @@ with the whole fleet as one document, which is read as it is.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import ssl
 import time
@@ -38,6 +39,8 @@ an agent that reports in time is said to be 3 s old: with the age of the answer 
 older than a fresh one (`health.BEAT_FRESH`)."""
 UNREACHABLE_AFTER = 12.0
 """Seconds without an answer after which there is no evidence."""
+FIRST_SECONDS = 30.0
+"""For which the first pass waits for an answer that is whole, at most."""
 MAXIMUM_BODY = 256 << 20
 """Bytes of a whole fleet."""
 MAXIMUM_LINES = 4 * evidence.MAXIMUM_LINE
@@ -92,8 +95,10 @@ class HubEvidence:
         self._unread: frozenset[str] = frozenset()
         self._is_complete = True
         """Whether the newest answer brought all there was."""
-        self.asked = asyncio.Event()
-        """Set once the hub has answered, or has failed to, for the first time."""
+        self._answered_at = clock()
+        """When the hub answered last, or we began to ask."""
+        self._is_known = asyncio.Event()
+        """Set once the hub has said everything, or is out of reach."""
 
     async def __aenter__(self) -> Self:
         await self._connect()
@@ -132,7 +137,8 @@ class HubEvidence:
                 if is_reached:
                     log.warning("the hub does not answer: %s", str(error) or type(error).__name__)
                 is_reached, is_complete = False, True
-                self.asked.set()
+                if self._clock() - self._answered_at >= UNREACHABLE_AFTER:
+                    self._is_known.set()
                 await asyncio.sleep(next(waits))
                 await self._reconnect()
                 self._on_news(False)  # noqa: FBT003 (whether it is urgent)
@@ -142,6 +148,16 @@ class HubEvidence:
                 self._on_news(False)  # noqa: FBT003 (its facts may be those of before it went)
                 waits = backoff.delays(0.5, 5.0)
             is_reached = True
+
+    async def known(self) -> None:
+        """Wait until the hub has said everything once, or is known to be out of reach.
+
+        One answer that fails, or a part of the first, is neither: what is decided without evidence
+        is said of every placement, and taken back a moment later.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_SECONDS):
+                await self._is_known.wait()
 
     async def _reconnect(self) -> None:
         try:
@@ -179,9 +195,12 @@ class HubEvidence:
                 raise aiohttp.ClientPayloadError(f"the hub answered {answer.status}")
             if answer.content_type != evidence.CONTENT_TYPE:
                 body = await _body(answer, MAXIMUM_BODY)
+                self._answered_at = self._clock()
                 self._take_whole(*await asyncio.to_thread(read, body))
                 return True
-            return await self._take_lines(await _body(answer, MAXIMUM_LINES))
+            lines = await _body(answer, MAXIMUM_LINES)
+            self._answered_at = self._clock()
+            return await self._take_lines(lines)
 
     def _parameters(self, wait: float) -> dict[str, str]:
         """The question; a hub of the release before reads no more of it than `revision`."""
@@ -256,7 +275,7 @@ class HubEvidence:
 
     def _arrived(self, unread: frozenset[str], at: float) -> None:
         self._received_at = at
-        self.asked.set()
+        self._is_known.set()
         for node in sorted(unread - self._unread):
             log.warning("what the agent of node %s reports is not understood: it counts as silent."
                         " Bring agent, hub and operator to one release", node)  # fmt: skip

@@ -86,14 +86,14 @@ class Passes:
     async def run(self) -> None:
         """Pass after pass until cancelled.
 
-        The first comes once every mirror is filled, policies are compiled and the hub was asked: a
-        restart must look neither like a hub that is out of reach nor like edits.
+        The first comes once every mirror is filled, policies are compiled and the hub has said what
+        it knows: a restart must look neither like a hub that is out of reach nor like edits.
         """
         await self.store.synced()
         self.compilations.offer(observe.written_resources(self.store))
         await self.compilations.whole()
         if self.hub is not None:
-            await self.hub.asked.wait()
+            await self.hub.known()
         patience = 0.0
         try:
             while True:
