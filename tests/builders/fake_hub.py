@@ -66,7 +66,9 @@ class FakeHub:
             await asyncio.sleep(0.1)
             return web.Response(status=304)
         headers = {"ETag": f'"{self.assignment.digest}"'}
-        return web.Response(body=self.assignment.encode(), headers=headers)
+        answer = web.Response(body=self.assignment.encode(), headers=headers)
+        answer.enable_compression()  # the hub sends it packed, too, to whoever takes that
+        return answer
 
     async def _records(self, request: web.Request) -> web.Response:
         batch = record.Batch.decode(await request.read())

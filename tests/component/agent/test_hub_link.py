@@ -129,6 +129,17 @@ async def test_assignments_come_down_and_unchanged_ones_only_once(linked: Linked
     assert runtime.taken[1].generation == 2
 
 
+async def test_what_grows_too_large_as_it_is_unpacked_is_no_answer(
+    there: FakeHub, token: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "MAXIMUM_ASSIGNMENT_BYTES", 10_000)
+    there.assignment = there.assignment.model_copy(update={"lineage": "x" * 100_000})
+    asked = way(there, token)
+    with pytest.raises(door.DoorError, match="ValueError"):
+        await asked.assignment(None)
+    await asked.close()
+
+
 async def test_records_are_shipped_in_bounded_batches_until_all_are_acknowledged(
     linked: Linked,
 ) -> None:

@@ -178,9 +178,9 @@ async def test_what_is_kept_of_an_assignment_is_its_facts_and_few_bytes(rig: Rig
     await rig.look("edge-1")
     kept, document = rig.kept.assigned["edge-1"], rig.document("edge-1")
     assert (kept.node, kept.generation, kept.digest) == ("edge-1", 1, document.digest)
-    assert (kept.site, kept.devices) == (("hq", "hq"), len(document.devices))
-    assert kept.body() == document.encode()
-    assert len(kept.content) < len(kept.body()) / 2
+    assert (kept.site, kept.device_count) == (("hq", "hq"), len(document.devices))
+    assert kept.json() == document.encode()
+    assert len(kept.compressed) < len(kept.json()) / 2
     assert packed.PackedAssignment.of(document) == kept
 
 

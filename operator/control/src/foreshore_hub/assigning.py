@@ -291,7 +291,7 @@ class Assigning:
         counted = compiled.assignment.model_copy(
             update={"lineage": self._store.lineage, "generation": last + 1}
         )
-        kept = packed.PackedAssignment.of(counted)
+        kept = await asyncio.to_thread(packed.PackedAssignment.of, counted)
         await self._store.assign(kept)
         self._current[node] = kept
         log.info("assignment of %s: generation %d, %d devices, %d policies, %d problems",
@@ -331,5 +331,5 @@ class Assigning:
             other for name, other in self._current.items() if other.site == here and name != node
         )
         yield from heapq.nsmallest(
-            NEIGHBOURS, neighbours, key=lambda other: (-other.devices, other.node)
+            NEIGHBOURS, neighbours, key=lambda other: (-other.device_count, other.node)
         )

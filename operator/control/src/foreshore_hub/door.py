@@ -194,13 +194,12 @@ def routes(desk: Desk) -> fastapi.FastAPI:  # noqa: C901 - one route after the o
         assigned = await desk.assigning.wait(node, etag, seconds(wait))
         if assigned is None:
             raise guard.RefusedError(503, "NotCompiled", f"node {node} is not known yet", 2)
-        headers = {"etag": f'"{assigned.digest}"'}
+        headers = {"etag": f'"{assigned.digest}"', "vary": "accept-encoding"}
         if assigned.digest == etag:
             return fastapi.Response(status_code=304, headers=headers)
-        headers["vary"] = "accept-encoding"
         if _GZIP.search(request.headers.get("accept-encoding", "")):
-            return _json(assigned.content, {**headers, "content-encoding": "gzip"})
-        return _json(assigned.body(), headers)
+            return _json(assigned.compressed, {**headers, "content-encoding": "gzip"})
+        return _json(assigned.json(), headers)
 
     @app.post("/v1/agents/{node}/records", response_model=record.BatchAnswer)
     async def post_records(

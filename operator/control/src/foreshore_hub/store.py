@@ -217,7 +217,7 @@ class RecordStore:
     async def assignments(self) -> Mapping[str, packed.PackedAssignment]:
         """Return the newest assignment of every node, but for what is not understood any more.
 
-        Each is read and packed before the next: all of a large fleet at once are 1 GB.
+        A few are decoded at a time: all of a large fleet at once are 1 GB.
         """
         newest: dict[str, packed.PackedAssignment] = {}
         query = sa.select(tables.assignments).execution_options(yield_per=ASSIGNMENTS)
@@ -248,7 +248,7 @@ class RecordStore:
         values = {
             "generation": kept.generation,
             "digest": kept.digest,
-            "body": kept.body().decode(),
+            "body": kept.json().decode(),
         }
         async with self._write() as connection:
             done = await connection.execute(

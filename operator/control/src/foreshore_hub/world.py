@@ -8,14 +8,18 @@ its Node and its agent's Pod, never from the node itself. Nothing here talks to 
 import dataclasses
 import functools
 import ipaddress
-from collections.abc import Callable, Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from foreshore_api import addresses, meta, node_class, scalars, v1alpha1
+from foreshore_api.wire import assignment as wire
 from foreshore_decision import assignment, narrowing
 from foreshore_hub import by_site, packed, renewals
 from foreshore_kube import informer
+
+log = logging.getLogger(__name__)
 
 KINDS: Final[tuple[type[meta.Resource], ...]] = (
     v1alpha1.Site,
@@ -260,8 +264,19 @@ def _compiled(
     **facts: Any,
 ) -> assignment.Compilation:
     """Compile in the thread that asks; what was assigned last is decoded there, if it must be."""
-    documents = (kept.document() for kept in last)
-    return assignment.compile(resources, node, last=documents, **facts)
+    return assignment.compile(resources, node, last=_decoded(last), **facts)
+
+
+def _decoded(last: tuple[packed.PackedAssignment, ...]) -> Iterator[wire.Assignment]:
+    """Yield what can be read of what was assigned last; what cannot stops no other."""
+    for kept in last:
+        try:
+            document = kept.document()
+        except ValueError as error:
+            log.warning("what %s was assigned last is not read again, a defect of ours: %s",
+                      kept.node, str(error)[:500])  # fmt: skip
+        else:
+            yield document
 
 
 def touched(change: informer.ObjectChange[Any]) -> Touched:
