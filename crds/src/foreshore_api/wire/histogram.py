@@ -94,9 +94,13 @@ class BucketCounts(Mapping[int, int]):
         return self._numbers[0]
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, BucketCounts) and self._numbers == other._numbers:
-            return True
-        return super().__eq__(other)  # the same in another order is equal too
+        if isinstance(other, BucketCounts):
+            if len(self._numbers) != len(other._numbers):
+                return False
+            if self._numbers == other._numbers:
+                return True
+            return self.as_written() == other.as_written()  # in another order it is the same
+        return super().__eq__(other)
 
     def __repr__(self) -> str:
         return repr(self.ascending())
