@@ -153,7 +153,7 @@ class Pair:
         self.folder = folder
         self.replicas: dict[str, Replica] = {}
         self._kubeconfig = server.kubeconfig
-        self._starts = itertools.count(1)
+        self._starts = itertools.count()
 
     def install(self) -> None:
         """Apply the chart's rights and policies, and find its account."""
@@ -179,22 +179,23 @@ class Pair:
         """Start (again) the operator of this name; returns once it and its Kopf listen."""
         if name in self.replicas:
             self.replicas[name].end()
-        number = next(self._starts)
-        folder = self.folder / f"{name}-{number}"
+        folder, begun = self.folder / f"{name}-{next(self._starts)}", time.time()
         self.replicas[name] = Replica(name, self._kubeconfig, self.namespace, folder)
         process.eventually(
             lambda: self.replicas[name].is_ready, what=f"{name} is ready", timeout=90
         )
         process.eventually(
-            lambda: self._kopf_lists() >= number, what=f"the Kopf of {name} has listed", timeout=90
+            lambda: self._has_kopf_listed(begun), what=f"the Kopf of {name} has listed", timeout=90
         )
         return self.replicas[name]
 
-    def _kopf_lists(self) -> int:
-        """How often a Kopf has listed the sites: once in each of its lives."""
+    def _has_kopf_listed(self, since: float) -> bool:
+        """Whether a Kopf has listed the sites since then, as each does first."""
         assert self.server.audit is not None
-        return sum(
-            request.agent.startswith(KOPF) and (request.verb, request.what) == ("list", "sites")
+        return any(
+            request.agent.startswith(KOPF)
+            and (request.verb, request.what) == ("list", "sites")
+            and request.received >= since
             for request in requests(self.server.audit)
         )
 
@@ -220,16 +221,16 @@ class Pair:
         (other,) = (one for one in self.replicas.values() if one is not replica)
         return other
 
-    def heir(self, leader: Replica) -> Replica:
-        """Who leads once this one does not: the other, when it has caught up."""
-        heir = self.other(leader)
+    def line_of_succession(self) -> tuple[Replica, Replica]:
+        """Who leads, and who will once that one does not, when it has caught up."""
 
         def has_caught_up() -> bool:
             now = time.time()
-            return not self.listed(heir.name, now - QUIET, now)
+            return not self.listed(self.other(self.leader()).name, now - QUIET, now)
 
-        process.eventually(has_caught_up, what=f"{heir.name} has caught up", timeout=60)
-        return heir
+        process.eventually(has_caught_up, what="who follows has caught up", timeout=60)
+        leader = self.leader()
+        return leader, self.other(leader)
 
     def writes(self, agent: str, since: float, until: float = float("inf")) -> list[Request]:
         """What an operator wrote that reached the API server in a span of time."""
@@ -354,8 +355,7 @@ class Takeover:
 
 def killed(pair: Pair) -> Takeover:
     """Kill the leader, wait for the other's first write, start the killed one again."""
-    leader = pair.leader()
-    heir = pair.heir(leader)
+    leader, heir = pair.line_of_succession()
     leader.signal(signal.SIGKILL)
     moment = time.time()
     first = pair.first_write(heir.name, moment)
@@ -366,8 +366,7 @@ def killed(pair: Pair) -> Takeover:
 
 def paused(pair: Pair, *, after: float, awake: float = 3.0) -> Takeover:
     """Pause the leader until the other has written, let it go on, and see what it still writes."""
-    leader = pair.leader()
-    heir = pair.heir(leader)
+    leader, heir = pair.line_of_succession()
     time.sleep(after)
     leader.signal(signal.SIGSTOP)
     moment = time.time()

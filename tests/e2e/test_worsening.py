@@ -1,5 +1,8 @@
 """A link that fills up: what infers behind it moves before the budget breaks.
 
+Its budget is a second and a half, so that other work on the machine, which adds tens of
+milliseconds, is small beside the tenth of it in which a move has to come.
+
 Last of all by its name: what else infers behind that link leaves its node in trouble, and does not
 return there for an hour.
 """

@@ -209,12 +209,11 @@ class Trials:
 
     def _note_causes(self, part: str) -> None:
         """Note for what statuses were written anew since that was forgotten last."""
-        causes = dict(self.world.seen.causes.most_common(12))
-        self.book.note(part, "statuses written anew, by cause", sum(causes.values()), "",
-                  note=ledger.listed(causes))  # fmt: skip
-        altered = dict(self.world.seen.altered.most_common(12))
+        causes, altered = self.world.seen.causes, self.world.seen.altered
+        self.book.note(part, "statuses written anew", causes.total(), "",
+                  note=ledger.listed(dict(causes.most_common(12))))  # fmt: skip
         self.book.note(part, "parts of statuses written anew", len(altered), "",
-                  note=ledger.listed(altered))  # fmt: skip
+                  note=ledger.listed(dict(altered.most_common(12))))  # fmt: skip
 
     async def node(self) -> None:
         """Lose the node that holds most, with its agent."""
