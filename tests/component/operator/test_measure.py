@@ -127,6 +127,38 @@ async def test_a_hub_that_is_not_there_is_asked_again_and_told_about(
     assert hub.evidence() == (None, 0.0)
 
 
+async def test_a_first_answer_that_fails_is_no_hub_that_is_out_of_reach() -> None:
+    """Every placement was planned without evidence, and written once more a moment later."""
+    answers = [429, 503, 200]
+
+    async def handler(_: web.Request) -> web.Response:
+        status = answers.pop(0) if len(answers) > 1 else answers[0]
+        return web.Response(status=status, body=fleet(7).encode(), content_type="application/json")
+
+    async with door(handler) as url, measure.HubEvidence(url, ca=None, token_file=None) as hub:
+        task = asyncio.create_task(hub.run())
+        await asyncio.wait_for(hub.known(), patience.SECONDS)
+        heard, _ = hub.evidence()
+        task.cancel()
+    assert heard is not None
+
+
+async def test_the_first_pass_does_not_wait_for_ever_for_the_rest_of_an_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(measure, "FIRST_SECONDS", 0.2)
+
+    async def handler(_: web.Request) -> web.Response:
+        body = lines(agent_line("edge-1"), isComplete=False)
+        return web.Response(body=body, content_type=evidence.CONTENT_TYPE)
+
+    async with door(handler) as url, measure.HubEvidence(url, ca=None, token_file=None) as hub:
+        task = asyncio.create_task(hub.run())
+        await asyncio.wait_for(hub.known(), patience.SECONDS)
+        assert hub.evidence() == (None, 0.0)
+        task.cancel()
+
+
 async def test_a_right_given_back_is_urgent_news_and_a_report_is_not() -> None:
     held = {"namespace": "hq", "device": "room-301", "connected": True, "gaveBack": True}
     facts = {

@@ -1,6 +1,8 @@
 """An assignment that cannot be compiled or kept: what is tried again, and what is said of it."""
 
 import asyncio
+import dataclasses
+import gzip
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -172,6 +174,22 @@ async def test_a_document_is_decoded_only_where_a_reference_dangles(
         rig.mirrors[gone].clear()
     await rig.look("edge-1")
     assert len(decoded) == decodings
+
+
+async def test_an_assignment_that_is_not_read_again_stops_nobody_and_is_said(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its node was said to have too much at its site, and nothing that a person could do helped."""
+    await rig.look(*NODES)
+    current = rig.assigning._current
+    current["edge-1"] = dataclasses.replace(
+        current["edge-1"], digest="other", compressed=gzip.compress(b"{}")
+    )
+    rig.mirrors[v1alpha1.DeviceProfile].clear()
+    await rig.look("edge-1")
+    assert rig.assigning.problems() == ()
+    assert rig.document("edge-1").devices, "its neighbours have what it resolved to"
+    assert "what edge-1 was assigned last is not read again" in caplog.text
 
 
 async def test_what_is_kept_of_an_assignment_is_its_facts_and_few_bytes(rig: Rig) -> None:

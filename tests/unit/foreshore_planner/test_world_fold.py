@@ -202,6 +202,26 @@ def test_until_when_a_node_rests_is_told_by_when_it_fell_not_by_when_it_was_look
     followed([(changing.node_flaps, 0, 8), (changing.wait, 3, 0)])
 
 
+def test_until_when_a_node_rests_is_told_right_however_late_its_status_is_made() -> None:
+    """Of many statuses some are made passes after the change that they tell."""
+    world, before = fold.KeptWorld(), None
+    seen_ = changing.node_flaps(changing.start(), 0, 8)
+    for _ in range(3):
+        fold.fold(world, delta.between(before, seen_))
+        before, seen_ = seen_, changing.wait(seen_, 3, 0)
+    rows, _ = world.rows([("Site", ("hq", "hq"))])
+    assert before is not None
+    ours = quarantined({(kind, (space or "", name)): value for kind, space, name, value in rows})
+    theirs = quarantined(
+        {
+            (row.kind, (row.namespace or "", row.name)): row.status
+            for row in planning.plan(before).statuses
+        }
+    )
+    assert ours
+    assert ours.items() <= theirs.items()
+
+
 @SEQUENCES
 @given(steps)
 def test_the_fold_of_any_sequence_of_changes_is_the_plan_of_the_world_it_led_to(
