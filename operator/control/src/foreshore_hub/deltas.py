@@ -21,12 +21,12 @@ COALESCE_SECONDS: Final = 0.1
 """What is urgent together makes one answer."""
 QUIET_SECONDS: Final = 1.0
 """How long an answer waits for something urgent at most."""
-ANSWER_BYTES: Final = 512 << 10
+ANSWER_BYTES: Final = 2 << 20
 """An answer that has grown to so much is sent; what is left comes with the next.
 
-So no step of writing or reading one takes long. A thousand agents say as much anew in a second: an
-operator whose answers were shorter would have to ask several times for it, and where that takes as
-long as it does at a busy hub, would never have everything.
+So no step of writing or reading one takes long. A thousand agents say half of it anew in a second,
+more where many are late: an operator whose answers were shorter would have to ask several times for
+it, and where each takes as long as it does at a busy hub, would never have everything.
 """
 
 
