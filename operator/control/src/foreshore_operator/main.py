@@ -146,7 +146,8 @@ def run(
 ) -> None:
     """Run one replica until SIGTERM."""
     logs.configure(log_level.number)
-    logging.getLogger("kopf").setLevel(logging.WARNING)
+    for library in ("kopf", "aiohttp.access"):  # the latter has each of our looks at Kopf
+        logging.getLogger(library).setLevel(logging.WARNING)
     chosen = settings.OperatorSettings(
         namespace=namespace,
         serving_image=serving_image,
