@@ -125,7 +125,7 @@ def alone(said: list[Body]) -> float:
     """Read and validate the same bodies; processor seconds of each."""
     began = time.thread_time()
     for _, body in said:
-        wire.Report.model_validate(orjson.loads(body))
+        wire.Report.decode(body)
     return (time.thread_time() - began) / len(said)
 
 
