@@ -108,6 +108,9 @@ class FakeStore:
     def find(self, *_: Any) -> None:
         return None
 
+    def all_of(self, *_: Any) -> tuple[()]:
+        return ()
+
     def undecodable(self) -> tuple[()]:
         return ()
 
