@@ -1,5 +1,6 @@
 """Whose token it is: remembered, asked again, and what an absent API server changes."""
 
+import asyncio
 import base64
 from typing import Any
 
@@ -29,9 +30,12 @@ class Reviews:
         self.answer = status()
         self.is_absent = False
         self.asked = 0
+        self.answered = asyncio.Event()
+        self.answered.set()
 
     async def review(self, token: str) -> dict[str, Any]:
         self.asked += 1
+        await self.answered.wait()
         if self.is_absent:
             raise api.UnavailableError(0, "refused")
         return self.answer
@@ -66,11 +70,48 @@ async def test_a_known_token_is_not_reviewed_for_every_request(bench: Bench) -> 
     assert bench.reviews.asked == 1
 
 
-async def test_a_revoked_token_is_noticed_within_a_minute(bench: Bench) -> None:
+async def test_a_revoked_token_that_is_in_use_is_noticed_after_a_minute(bench: Bench) -> None:
     await bench.identify()
     bench.reviews.answer = {"authenticated": False}
     bench.now = 61.0
+    assert await bench.identify() is not None, "nobody waits for what is known"
+    await asyncio.sleep(0)
     assert await bench.identify() is None
+
+
+async def test_a_token_that_was_not_used_for_long_is_reviewed_first(bench: Bench) -> None:
+    await bench.identify()
+    bench.reviews.answer = {"authenticated": False}
+    bench.now = authn.REVIEW_FIRST_SECONDS
+    assert await bench.identify() is None
+
+
+async def test_a_busy_api_server_holds_up_nobody_who_is_known(bench: Bench) -> None:
+    """Each minute all agents waited for the reviews of all others, eight at a time."""
+    await bench.identify()
+    bench.reviews.answered = asyncio.Event()
+    for bench.now in (61.0, 80.0, 119.0):
+        async with asyncio.timeout(1):
+            assert await bench.identify() is not None
+        await asyncio.sleep(0)
+    assert bench.reviews.asked == 2, "one review at a time"
+    bench.reviews.answered.set()
+    await asyncio.sleep(0)
+    bench.now = 170.0
+    assert await bench.identify() is not None
+    assert bench.reviews.asked == 2, "it was answered at 119 s"
+
+
+async def test_an_api_server_that_does_not_answer_is_asked_every_few_seconds(
+    bench: Bench,
+) -> None:
+    """Each request of each agent waited for an answer that did not come."""
+    await bench.identify()
+    bench.reviews.is_absent = True
+    for number in range(100):
+        bench.now = 200.0 + number / 10
+        assert await bench.identify() is not None
+    assert bench.reviews.asked == 1 + 2
 
 
 async def test_while_the_api_server_is_away_a_known_token_holds_until_it_expires(
@@ -125,10 +166,10 @@ async def test_refused_tokens_are_asked_about_again_later_and_may_be_good_then(
 async def test_a_revoked_token_does_not_come_back_when_the_api_server_goes(bench: Bench) -> None:
     await bench.identify()
     bench.reviews.answer = {"authenticated": False}
-    bench.now = 61.0
+    bench.now = 121.0
     await bench.identify()
     bench.reviews.is_absent = True
-    bench.now = 61.0 + authn.REFUSED_SECONDS + 1
+    bench.now = 121.0 + authn.REFUSED_SECONDS + 1
     with pytest.raises(authn.UnknownError):
         await bench.identify()
 

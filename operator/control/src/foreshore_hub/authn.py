@@ -2,7 +2,12 @@
 
 A token's first use needs the API server. After that its answer is kept until the token expires:
 while the API server answers, it is asked again every minute, so that a deleted pod or account is
-noticed; while it does not, what it said last holds, so that an absent API server stops nobody.
+noticed; while it does not, what it said last holds, so that an absent API server stops nobody. Who
+is known does not wait for that: a thousand agents whose minute is over at once would hold up each
+other, and the operator, for as long as a busy API server takes for all of them.
+
+    younger than a minute ─► holds    than two ─► holds, asked beside    older ─► asked first
+                                          └── no answer: holds, asked again in 5 s ──┘
 
 What does not even claim to be a token for this hub is refused without asking, and refusals are
 remembered apart from identities: who is unknown neither keeps the API server busy with random words
@@ -15,7 +20,9 @@ The node that an agent's token is bound to is the API server's word
 import asyncio
 import base64
 import binascii
+import dataclasses
 import hashlib
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -30,6 +37,11 @@ AUDIENCE: Final = "foreshore-hub"
 NODE_NAME: Final = "authentication.kubernetes.io/node-name"
 MAXIMUM_TOKEN: Final = 16384
 REVIEW_AGAIN_SECONDS: Final = 60.0
+"""After which the API server is asked again, while whoever is known goes on."""
+REVIEW_FIRST_SECONDS: Final = 120.0
+"""After which it is asked before whoever is known goes on: a token that was not used for long."""
+RETRY_SECONDS: Final = 5.0
+"""For which what is known holds after a review that had no answer."""
 REFUSED_SECONDS: Final = 10.0
 MAXIMUM_KEPT: Final = 20_000
 MAXIMUM_REFUSED: Final = 1_000
@@ -57,6 +69,8 @@ class Reviewed:
 
     identity: Caller | None
     reviewed_at: float
+    unanswered_at: float = -math.inf
+    """When the API server was asked again and did not answer."""
 
 
 class Reviews(Protocol):
@@ -98,6 +112,8 @@ class Authenticator:
         self._known: OrderedDict[bytes, Reviewed] = OrderedDict()
         self._refused: OrderedDict[bytes, Reviewed] = OrderedDict()
         self._asking: dict[bytes, asyncio.Lock] = {}
+        self._beside: dict[bytes, asyncio.Task[None]] = {}
+        """Reviews for which nobody waits."""
         self._slots: Final = asyncio.Semaphore(MAXIMUM_REVIEWS)
 
     async def identify(self, token: str) -> Caller | None:
@@ -113,8 +129,22 @@ class Authenticator:
             return None
         key = hashlib.sha256(token.encode()).digest()
         is_over = over_for >= 0
-        if (answer := self._usable(key)) is not None and not is_over:
+        if not is_over and (answer := self._usable(key, REVIEW_FIRST_SECONDS)) is not None:
+            if self._usable(key, REVIEW_AGAIN_SECONDS) is None and key not in self._beside:
+                self._beside[key] = asyncio.create_task(self._ask_beside(key, token))
             return answer.identity
+        return await self._ask_alone(key, token, is_over=is_over)
+
+    async def _ask_beside(self, key: bytes, token: str) -> None:
+        try:
+            await self._ask_alone(key, token, is_over=False)
+        except UnknownError:
+            pass  # forgotten meanwhile, for want of room: its next use asks first
+        finally:
+            del self._beside[key]
+
+    async def _ask_alone(self, key: bytes, token: str, *, is_over: bool) -> Caller | None:
+        """Ask the API server, once for all who want to know of one token at a time."""
         async with self._asking.setdefault(key, asyncio.Lock()):
             try:
                 return await self._ask(key, token, is_over=is_over)
@@ -122,7 +152,7 @@ class Authenticator:
                 self._asking.pop(key, None)
 
     async def _ask(self, key: bytes, token: str, *, is_over: bool) -> Caller | None:
-        if (answer := self._usable(key)) is not None and not is_over:
+        if not is_over and (answer := self._usable(key, REVIEW_AGAIN_SECONDS)) is not None:
             return answer.identity
         try:
             async with self._slots:
@@ -134,18 +164,21 @@ class Authenticator:
         self._keep(key, reviewed)
         return reviewed.identity
 
-    def _usable(self, key: bytes) -> Reviewed | None:
-        """Return an answer that needs no asking again yet."""
-        answer = self._known.get(key) or self._refused.get(key)
+    def _usable(self, key: bytes, patience: float) -> Reviewed | None:
+        """Return an answer that holds for now: one of so many seconds, a refusal of fewer."""
+        answer, now = self._known.get(key) or self._refused.get(key), self._clock()
         if answer is None:
             return None
-        patience = REVIEW_AGAIN_SECONDS if answer.identity is not None else REFUSED_SECONDS
-        return answer if self._clock() - answer.reviewed_at < patience else None
+        if answer.identity is None:
+            patience = REFUSED_SECONDS
+        is_young = now - answer.reviewed_at < patience
+        return answer if is_young or now - answer.unanswered_at < RETRY_SECONDS else None
 
     def _remembered(self, key: bytes, error: Exception) -> Caller | None:
         answer = self._known.get(key)
         if answer is None:
             raise UnknownError("the API server does not answer") from error
+        self._known[key] = dataclasses.replace(answer, unanswered_at=self._clock())
         return answer.identity
 
     def _keep(self, key: bytes, reviewed: Reviewed) -> None:
