@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from builders import recordings
@@ -531,6 +531,8 @@ def test_rows_are_read_back_with_the_same_values_and_moments(
 
 
 @given(st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)))
+@example(b"\xef")
+@example(b"\xef\xbb")
 def test_any_bytes_are_a_recording_or_refused(
     tmp_path_factory: pytest.TempPathFactory, body: bytes
 ) -> None:

@@ -321,6 +321,9 @@ def _widths(path: Path) -> tuple[dict[str, tuple[bool, int]], RecordingError | N
         except RecordingError as error:
             problem = problem or error
             continue
+        if not records:  # a part of a byte order mark alone, of which Python makes nothing at all
+            problem = problem or RecordingError(_undecodable(path))
+            continue
         header, first = len(records[0]), len(records[-1])
         equals = (header, header + 1) if separator in _OTHER_SEPARATORS else (header,)
         widths[separator] = (header > 1 and first in equals, header)  # R's rows have a name more
