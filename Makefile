@@ -70,7 +70,7 @@ bench: sync tools-bench ## Figures beside a C echo, a script and Node-RED in one
 scale: sync tools-scale ## N nodes and ten devices a node, played, on a real control plane: what operator and hub take; N=50
 	@$(RUN) python tests/scale --nodes $(N) $(ARGS)
 
-nightly: sync tools-bench ## What is too long for every change: fold, tight fleets, changed models, bench; ARGS="--only fold,tight"
+nightly: sync tools-bench ## What is too long for every change: fold, properties, tight fleets, changed models, bench; ARGS="--only fold,tight"
 	@$(RUN) python tests/nightly $(ARGS)
 
 verify: sync ## Style, types, seams, generated files, charts

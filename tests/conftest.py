@@ -1,6 +1,7 @@
 """What holds for every test."""
 
 import asyncio
+import os
 import platform
 
 import hypothesis
@@ -13,9 +14,12 @@ __all__ = ["session_cluster"]
 # here, once: a fixture imported by two folders would be two, and each would want the cluster alone
 
 
-# How long an example takes says nothing on a busy machine: speed belongs to the benches.
-hypothesis.settings.register_profile("foreshore", deadline=None)
-hypothesis.settings.load_profile("foreshore")
+# How long an example takes says nothing on a busy machine: speed belongs to the benches. A change
+# is held to the same examples each time: what new ones find is of any change but this one, and
+# `make nightly` looks for it.
+hypothesis.settings.register_profile("same", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("searching", deadline=None, max_examples=1000)
+hypothesis.settings.load_profile("searching" if os.environ.get("FORESHORE_SEARCH") else "same")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

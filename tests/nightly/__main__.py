@@ -40,7 +40,14 @@ PARTS: Final = (
         "the planner's fold against its reference, over 3000 sequences of changes",
         ("-m", "pytest", "-q", "--timeout=0", "tests/unit/foreshore_planner/test_world_fold.py"),
         hours=4,
-        environment={"FORESHORE_SEQUENCES": "3000"},
+        environment={"FORESHORE_SEQUENCES": "3000", "FORESHORE_SEARCH": "1"},
+    ),
+    Part(
+        "properties",
+        "every property with examples of this night, ten times as many",
+        ("-m", "pytest", "-q", "--timeout=0", "-n", "auto", "tests/unit"),
+        hours=3,
+        environment={"FORESHORE_SEARCH": "1"},
     ),
     Part(
         "tight",
