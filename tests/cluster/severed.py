@@ -32,17 +32,21 @@ class Line:
         self._is_cut = False
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._is_cut:
-            writer.transport.abort()
-            return
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
-        pair = {writer, far_writer}
-        self._writers |= pair
-        with contextlib.suppress(OSError):
-            await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
-        for one in pair:
-            one.transport.abort()
-        self._writers -= pair
+        pair = {writer}
+        self._writers.add(writer)
+        try:
+            if not self._is_cut:
+                far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+                pair.add(far_writer)
+                self._writers.add(far_writer)
+            if not self._is_cut:  # it may be cut while it is opened
+                await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+        except OSError:
+            pass
+        finally:
+            for one in pair:
+                one.transport.abort()
+            self._writers -= pair
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

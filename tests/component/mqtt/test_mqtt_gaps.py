@@ -214,6 +214,7 @@ async def test_a_second_device_on_a_topic_hears_the_last_word_and_the_first_keep
         wanted = assign(shared, cold_store.policy())
         agent.assign(wanted)
         await says(broker, CLOSED, "hq/all")
+        await agent.until(lambda agent: agent.believed is True)  # so that it hears what is not kept
         await says(broker, OPEN, "hq/all", retain=False)
         await agent.until(lambda agent: agent.believed is False)
         [first] = wanted.devices
