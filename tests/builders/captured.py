@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
@@ -42,6 +43,21 @@ class Capture:
             return broker.log.read_text().count("Sending SUBACK to capture-") >= times
 
         process.eventually(has_subscribed, what="it listens", timeout=30, interval=0.05)
+
+    def hears(self, broker: mosquitto.Broker, number: int) -> None:
+        """Wait until it has the message of this number, and a moment longer: till it worked by it.
+
+        What it gets at once with the next it takes in as one moment.
+        """
+
+        def has_heard() -> bool:
+            acknowledged = (
+                line for line in broker.log.read_text().splitlines() if "PUBACK from" in line
+            )
+            return any("capture-" in line and f"(Mid: {number}," in line for line in acknowledged)
+
+        process.eventually(has_heard, what="it has heard", timeout=30, interval=0.05)
+        time.sleep(0.2)
 
     def until_rows(self, path: Path, count: int) -> None:
         """Wait until so many rows are in a file."""
