@@ -125,11 +125,16 @@ class BucketCounts(Mapping[int, int]):
 
     def pairs(self) -> Iterator[tuple[int, int]]:
         """Return index and count of each in the order in which they came: for sums."""
-        numbers = self._numbers
-        size = numbers[0]
+        return zip(self._numbers[1 : self._numbers[0] + 1], self._counts(), strict=True)
+
+    def total(self) -> int:
+        """Return the sum of the counts; planners ask for it of every candidate's figures."""
+        return sum(self._counts())
+
+    def _counts(self) -> tuple[int, ...]:
+        numbers, size = self._numbers, self._numbers[0]
         layout = _NARROW[size] if len(numbers) == _NARROW[size].size else _WIDE[size]
-        counts = layout.unpack(numbers)[size + 1 :]
-        return zip(numbers[1 : size + 1], counts, strict=True)
+        return layout.unpack(numbers)[size + 1 :]
 
 
 _NARROW: Final = tuple(struct.Struct(f"<B{size}B{size}I") for size in range(OVERFLOW + 2))
@@ -182,7 +187,7 @@ class Histogram:
     @property
     def count(self) -> int:
         """How many durations were observed."""
-        return sum(self.buckets.values())
+        return _packed(self).total()
 
     @classmethod
     def of(cls, durations: Iterable[float]) -> Self:
@@ -204,7 +209,7 @@ def merge(histograms: Iterable[Histogram]) -> Histogram:
     total = 0.0
     waited: float | None = None
     for histogram in histograms:
-        for index, count in cast(BucketCounts, histogram.buckets).pairs():
+        for index, count in _packed(histogram).pairs():
             counts[index] = counts.get(index, 0) + count
         total = min(float(document.LARGEST), total + histogram.total_seconds)
         if histogram.waited_seconds is not None:
@@ -227,11 +232,10 @@ def quantile(histogram: Histogram, q: float) -> float | None:
     if not 0 < q <= 1:
         message = f"a quantile lies in (0, 1], not {q}"
         raise ValueError(message)
-    buckets = cast(BucketCounts, histogram.buckets).ascending()
-    total = sum(buckets.values())
+    total = histogram.count
     if total == 0:
         return None
-    return _bound_at(buckets.items(), q * total)
+    return _bound_at(histogram.buckets.items(), q * total)
 
 
 def durations(histogram: Histogram) -> dict[float, int]:
@@ -245,6 +249,11 @@ def middle(index: int) -> float:
     Of the first, which begins at zero, its upper bound.
     """
     return math.sqrt(_bound(max(0, index - 1)) * _bound(index))
+
+
+def _packed(histogram: Histogram) -> BucketCounts:
+    """Return the buckets as what they are, which their type does not say to who writes them."""
+    return cast(BucketCounts, histogram.buckets)
 
 
 def _bound(index: int) -> float:
