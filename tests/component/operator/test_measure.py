@@ -111,14 +111,16 @@ async def test_what_is_no_fleet_leaves_no_evidence(body: bytes) -> None:
 
 
 async def test_a_hub_that_is_not_there_is_asked_again_and_told_about(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(measure, "UNREACHABLE_AFTER", 1.0)
+    caplog.set_level("WARNING")
     news: list[bool] = []
     hub = measure.HubEvidence("http://127.0.0.1:9", ca=None, token_file=None, on_news=news.append)
     async with hub:
         task = asyncio.create_task(hub.run())
         await asyncio.wait_for(hub.known(), patience.SECONDS)
+        assert "goes without the hub's evidence: the hub does not answer" in caplog.text
         async with asyncio.timeout(patience.SECONDS):
             while not news:  # noqa: ASYNC110 (another task fills it)
                 await asyncio.sleep(0.01)
@@ -144,7 +146,7 @@ async def test_a_first_answer_that_fails_is_no_hub_that_is_out_of_reach() -> Non
 
 
 async def test_the_first_pass_does_not_wait_for_ever_for_the_rest_of_an_answer(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(measure, "FIRST_SECONDS", 0.2)
 
@@ -157,6 +159,7 @@ async def test_the_first_pass_does_not_wait_for_ever_for_the_rest_of_an_answer(
         await asyncio.wait_for(hub.known(), patience.SECONDS)
         assert hub.evidence() == (None, 0.0)
         task.cancel()
+    assert "the hub has not said all that it knows" in caplog.text
 
 
 async def test_a_right_given_back_is_urgent_news_and_a_report_is_not() -> None:

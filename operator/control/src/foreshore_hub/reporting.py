@@ -90,8 +90,9 @@ def content_type(scope: types.Scope) -> bytes:
 def readable(body: bytes) -> report.Report | None:
     """Return the report that a body is; None where it is none.
 
-    Pydantic reads the JSON itself: so short texts that are alike (namespaces, devices, policies,
-    nodes) are one object in all reports, which orjson makes for each line.
+    Pydantic reads the JSON itself: so short texts that it has read lately (namespaces, devices,
+    policies, nodes) are one object in all reports, which orjson makes for each line. In a field
+    that nobody knows it lets NaN pass, which the route refuses: nothing of such a field is kept.
     """
     try:
         return report.Report.decode(body)

@@ -158,6 +158,11 @@ class HubEvidence:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FIRST_SECONDS):
                 await self._is_known.wait()
+        if self._fleet is None:
+            why = "does not answer" if self._is_known.is_set() else "has not said all that it knows"
+            log.warning("the first pass goes without the hub's evidence: the hub %s. See that it"
+                        " runs and has room, and that its address, authority and token here are"
+                        " right", why)  # fmt: skip
 
     async def _reconnect(self) -> None:
         try:
@@ -193,14 +198,13 @@ class HubEvidence:
             answer.raise_for_status()
             if answer.status != 200:
                 raise aiohttp.ClientPayloadError(f"the hub answered {answer.status}")
-            if answer.content_type != evidence.CONTENT_TYPE:
-                body = await _body(answer, MAXIMUM_BODY)
-                self._answered_at = self._clock()
-                self._take_whole(*await asyncio.to_thread(read, body))
-                return True
-            lines = await _body(answer, MAXIMUM_LINES)
+            is_in_lines = answer.content_type == evidence.CONTENT_TYPE
+            body = await _body(answer, MAXIMUM_LINES if is_in_lines else MAXIMUM_BODY)
             self._answered_at = self._clock()
-            return await self._take_lines(lines)
+            if is_in_lines:
+                return await self._take_lines(body)
+            self._take_whole(*await asyncio.to_thread(read, body))
+            return True
 
     def _parameters(self, wait: float) -> dict[str, str]:
         """The question; a hub of the release before reads no more of it than `revision`."""
